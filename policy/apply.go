@@ -1,0 +1,147 @@
+package policy
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/slipway-hub/slipway/policy/v1alpha1"
+)
+
+// Apply computes the fitted pod and the home claim of one server. Its steps, in this order, are the product: select the
+// policies, merge their settings, expand templates, build the pod, mutate it, assert again what is enforced, hold it against the
+// constraints. A denial is a result; an error is our own failure.
+func (c *Compiled) Apply(in Input) (Result, error) {
+	policies, groups, asserted := c.selectPolicies(&in)
+	if denials := refusals(policies, &in, asserted); len(denials) > 0 {
+		return Result{Denials: denials}, nil
+	}
+	sel, denials, warnings := choose(policies, &in, groups)
+	if len(denials) > 0 {
+		return Result{Denials: denials}, nil
+	}
+	plan := c.planFor(policies, sel)
+	if len(plan.errs) > 0 {
+		return Result{Denials: plan.errs}, nil
+	}
+	if denials := plan.checkSkeleton(&in, &warnings); len(denials) > 0 {
+		return Result{Denials: denials}, nil
+	}
+	x := &server{in: &in, plan: plan, s: plan.settings, hubNS: hubNamespace(policies, &in)}
+	if denials := append(x.expandNames(), x.expandAll()...); len(denials) > 0 {
+		return Result{Denials: denials}, nil
+	}
+	pod := x.build()
+	x.keepMetadata(pod)
+	if denials := x.reassert(pod); len(denials) > 0 {
+		return Result{Denials: denials}, nil
+	}
+	if denials := constrain(pod, policies); len(denials) > 0 {
+		return Result{Denials: denials}, nil
+	}
+	r := Result{Pod: pod.DeepCopy(), Claim: x.buildClaim(), Names: x.names, Warnings: abridgedWarnings(warnings), Applied: plan.applied}
+	if in.Provenance {
+		r.Provenance = provenance(policies, sel)
+	}
+	return r, nil
+}
+
+// refusals are the reasons to stop before anything is computed.
+func refusals(policies []*compiledPolicy, in *Input, asserted []string) []Denial {
+	if len(policies) == 0 {
+		return []Denial{denyf(NoPolicy, nil, "", "no policy matches hub %q in namespace %q for user %q", in.Identity.Hub, in.Namespace.Name, in.Identity.User)}
+	}
+	var denials []Denial
+	for _, p := range policies {
+		for _, e := range p.errs {
+			denials = append(denials, denyf(PolicyInvalid, &p.ref, e.Field, "%s", e.ErrorBody()))
+		}
+	}
+	return append(denials, checkLauncher(policies, in, asserted)...)
+}
+
+// checkSkeleton: Strict denies what a skeleton carries beside identity, Strip drops it and says so.
+func (p *plan) checkSkeleton(in *Input, warnings *[]string) []Denial {
+	if len(in.Surplus) == 0 {
+		return nil
+	}
+	if p.mode == v1alpha1.SkeletonStrip {
+		*warnings = append(*warnings, "dropped from the skeleton: "+strings.Join(in.Surplus, ", "))
+		return nil
+	}
+	var denials []Denial
+	for _, path := range in.Surplus {
+		if p.allowsMetadata(path) {
+			continue
+		}
+		denials = append(denials, denyf(SkeletonNotBare, nil, path, "a skeleton says who the server is for and nothing else: leave it out, or set skeleton: Strip in policy to have it dropped"))
+	}
+	return denials
+}
+
+// allowsMetadata says whether a surplus path is a label or annotation that policy lets survive.
+func (p *plan) allowsMetadata(path string) bool {
+	for _, prefix := range []string{"metadata.labels[", "metadata.annotations["} {
+		if key, ok := strings.CutPrefix(path, prefix); ok {
+			return p.keeps(strings.TrimSuffix(key, "]"))
+		}
+	}
+	return false
+}
+
+// keeps: every policy that names patterns must have one that fits; our own keys and KubeSpawner's never survive this way.
+func (p *plan) keeps(key string) bool {
+	if strings.HasPrefix(key, "slipway.dev/") || strings.HasPrefix(key, "hub.jupyter.org/") {
+		return false
+	}
+	for _, patterns := range p.metadataAllow {
+		if !matchesAny(patterns, key) {
+			return false
+		}
+	}
+	return len(p.metadataAllow) > 0
+}
+
+// keepMetadata carries over the labels and annotations of the skeleton that policy lets survive; policy's own win.
+func (x *server) keepMetadata(pod *corev1.Pod) {
+	if x.in.Sent == nil || len(x.plan.metadataAllow) == 0 {
+		return
+	}
+	keep := func(sent, built map[string]string) {
+		for k, v := range sent {
+			if _, has := built[k]; !has && x.plan.keeps(k) {
+				built[k] = v
+			}
+		}
+	}
+	keep(x.in.Sent.Labels, pod.Labels)
+	keep(x.in.Sent.Annotations, pod.Annotations)
+}
+
+// abridgedWarnings keeps each within what a client shows.
+func abridgedWarnings(warnings []string) []string {
+	const limit = 256
+	for i, w := range warnings {
+		if len(w) > limit {
+			cut := strings.ToValidUTF8(w[:limit-len("…")], "")
+			warnings[i] = fmt.Sprintf("%s…", cut)
+		}
+	}
+	return warnings
+}
+
+// provenance merges the layers again and notes who set what.
+func provenance(policies []*compiledPolicy, sel selection) []Origin {
+	origins := map[string]Origin{}
+	layers := layersOf(policies, sel)
+	for i := range layers {
+		l := &layers[i]
+		for _, u := range l.block.unset {
+			maps.DeleteFunc(origins, func(setting string, _ Origin) bool { return u.covers(setting) })
+		}
+		l.note(origins)
+	}
+	return sortedOrigins(origins)
+}

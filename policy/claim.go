@@ -1,0 +1,156 @@
+package policy
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/slipway-hub/slipway/policy/v1alpha1"
+)
+
+// claimName is the claim that {pvc_name} stands for: one that this identity already has, else the template's name, so
+// that a changed template or slug never gives anybody an empty home.
+func (x *server) claimName(own string) string {
+	if x.s.RememberPVCName != nil && !*x.s.RememberPVCName {
+		return own
+	}
+	legacy := ""
+	if x.s.HandleLegacyNames == nil || *x.s.HandleLegacyNames {
+		legacy = x.legacyClaimName()
+	}
+	var names []string
+	for i := range x.in.Claims {
+		if c := &x.in.Claims[i]; x.isCandidate(c) {
+			names = append(names, c.Name)
+		}
+	}
+	slices.SortFunc(names, func(a, b string) int {
+		return cmp.Or(-cmp.Compare(rank(a, own, legacy), rank(b, own, legacy)), cmp.Compare(a, b))
+	})
+	if len(names) == 0 {
+		return own
+	}
+	return names[0]
+}
+
+// rank prefers the template's own name, then that of the escape scheme.
+func rank(name, own, legacy string) int {
+	const best, second = 2, 1
+	switch name {
+	case own:
+		return best
+	case legacy:
+		return second
+	}
+	return 0
+}
+
+// isCandidate: user and server agree, and the hub's label agrees. Without that label anybody who may create claims could
+// plant one, so it is taken only where every policy that speaks of it says adoptClaims: Unlabelled.
+func (x *server) isCandidate(c *metav1.PartialObjectMetadata) bool {
+	id := &x.in.Identity
+	if c.Annotations[AnnotationUsername] != id.User || c.Annotations[AnnotationServername] != id.Server {
+		return false
+	}
+	hub, labelled := c.Labels[LabelHub]
+	if labelled {
+		return hub == id.Hub
+	}
+	return x.plan.adoptUnlabelled
+}
+
+// adoptsUnlabelled: the strictest word of the policies.
+func adoptsUnlabelled(policies []*compiledPolicy) bool {
+	named := false
+	for _, p := range policies {
+		if p.spec.AdoptClaims == "" {
+			continue
+		}
+		if p.spec.AdoptClaims != v1alpha1.AdoptUnlabelled {
+			return false
+		}
+		named = true
+	}
+	return named
+}
+
+// legacyClaimName is what pvcNameTemplate gave under the escape scheme.
+func (x *server) legacyClaimName() string {
+	t, ok := x.plan.templates.byText[deref(x.s.PVCNameTemplate)]
+	if !ok {
+		return ""
+	}
+	name, err := t.expand(func(placeholder string) (string, error) {
+		switch placeholder {
+		case "username", "servername", "user_server":
+			return x.slug(placeholder, true)
+		}
+		return x.value(placeholder)
+	})
+	if err != nil {
+		return ""
+	}
+	return name
+}
+
+// buildClaim gives the home claim; nil where policy asks for none.
+func (x *server) buildClaim() *corev1.PersistentVolumeClaim {
+	s := x.s
+	if !isTrue(s.StoragePVCEnsure) {
+		return nil
+	}
+	c := &corev1.PersistentVolumeClaim{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "PersistentVolumeClaim"},
+		ObjectMeta: metav1.ObjectMeta{
+			Name:        x.names.Claim,
+			Namespace:   x.in.Namespace.Name,
+			Labels:      x.commonLabels(s.StorageExtraLabels),
+			Annotations: x.commonAnnotations(s.StorageExtraAnnotations),
+		},
+		Spec: corev1.PersistentVolumeClaimSpec{
+			AccessModes:      slices.Clone(s.StorageAccessModes),
+			StorageClassName: s.StorageClass,
+		},
+	}
+	c.Labels[labelComponentNew] = deref(s.ComponentLabel)
+	c.Labels[labelComponent] = "singleuser-storage"
+	c.Labels[LabelHub] = x.in.Identity.Hub
+	if s.StorageCapacity != nil {
+		c.Spec.Resources.Requests = corev1.ResourceList{corev1.ResourceStorage: *s.StorageCapacity}
+	}
+	if s.StorageClass != nil {
+		c.Annotations[corev1.BetaStorageClassAnnotation] = *s.StorageClass
+	}
+	if s.StorageSelector != nil && (len(s.StorageSelector.MatchLabels) > 0 || len(s.StorageSelector.MatchExpressions) > 0) {
+		c.Spec.Selector = s.StorageSelector.DeepCopy()
+	}
+	return c
+}
+
+const (
+	labelComponentNew = "app.kubernetes.io/component"
+	labelComponent    = "component"
+)
+
+// commonLabels are KubeSpawner's labels of every object; the common ones win over the extra ones.
+func (x *server) commonLabels(extra map[string]string) map[string]string {
+	labels := make(map[string]string, len(extra)+len(x.s.CommonLabels)+len(identityLabels))
+	maps.Copy(labels, extra)
+	maps.Copy(labels, x.s.CommonLabels)
+	labels[LabelUsername] = LabelSlug(x.in.Identity.User)
+	return labels
+}
+
+// commonAnnotations say whose object it is. Unlike upstream, extra annotations can't say otherwise.
+func (x *server) commonAnnotations(extra map[string]string) map[string]string {
+	annotations := make(map[string]string, len(extra)+len(identityAnnotations))
+	maps.Copy(annotations, extra)
+	annotations[AnnotationUsername] = x.in.Identity.User
+	if x.in.Identity.Server != "" {
+		annotations[AnnotationServername] = x.in.Identity.Server
+	}
+	return annotations
+}

@@ -1,0 +1,65 @@
+package policy
+
+import "fmt"
+
+// Code is the stable reason of a denial: in the response, the metric label, the Event and the command line.
+type Code string
+
+// The reason codes. They are API: scripts and dashboards match on them.
+const (
+	// NoPolicy: no policy matches hub, namespace and user.
+	NoPolicy Code = "NoPolicy"
+	// PolicyInvalid: a policy that matches can't be used.
+	PolicyInvalid Code = "PolicyInvalid"
+	// LauncherNotAllowed: the caller is no listed launcher, or asserts more than its entry lets it.
+	LauncherNotAllowed Code = "LauncherNotAllowed"
+	// SkeletonNotBare: the skeleton carries more than identity.
+	SkeletonNotBare Code = "SkeletonNotBare"
+	// NameMismatch: the pod's name isn't the one that policy's template gives.
+	NameMismatch Code = "NameMismatch"
+	// IdentityInvalid: a label or annotation that says who the server is for can't be read.
+	IdentityInvalid Code = "IdentityInvalid"
+	// IdentityConflict: two statements about who the server is for disagree.
+	IdentityConflict Code = "IdentityConflict"
+	// ProfileUnknown: no such profile.
+	ProfileUnknown Code = "ProfileUnknown"
+	// ProfileNotAllowed: this user may not choose that profile or choice.
+	ProfileNotAllowed Code = "ProfileNotAllowed"
+	// OptionInvalid: an option, or the choice made for it, doesn't exist or isn't allowed.
+	OptionInvalid Code = "OptionInvalid"
+	// TemplateInvalid: a template could not be expanded for this server.
+	TemplateInvalid Code = "TemplateInvalid"
+	// ConstraintViolated: the fitted pod is outside a bound.
+	ConstraintViolated Code = "ConstraintViolated"
+	// FieldChanged: something fitted was changed.
+	FieldChanged Code = "FieldChanged"
+	// PolicyChanged: policy changed meanwhile; try again.
+	PolicyChanged Code = "PolicyChanged"
+)
+
+// Denial is one reason to refuse a pod. It is a decision, not an error.
+type Denial struct {
+	Code Code
+	// Policy that refuses; nil where none is to blame.
+	Policy *PolicyRef
+	// Field is the path in the pod or policy that the message is about; may be empty.
+	Field string
+	// Message is one sentence: what is wrong and what would be right.
+	Message string
+}
+
+// String is the message with its policy and field.
+func (d Denial) String() string {
+	s := d.Message
+	if d.Field != "" {
+		s = d.Field + ": " + s
+	}
+	if d.Policy != nil {
+		s = d.Policy.String() + ": " + s
+	}
+	return s
+}
+
+func denyf(code Code, policy *PolicyRef, field, format string, args ...any) Denial {
+	return Denial{Code: code, Policy: policy, Field: field, Message: fmt.Sprintf(format, args...)}
+}

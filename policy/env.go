@@ -1,0 +1,234 @@
+package policy
+
+import (
+	"maps"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+)
+
+// putEnvironment gives the notebook its variables: the hub's, as far as policy lets them pass, then what the cluster
+// knows itself, then the policy's own, which always win.
+func putEnvironment(x *server, pod *corev1.Pod, sc scope) {
+	nb := notebook(pod)
+	if !sc.whole {
+		enforced := make([]corev1.EnvVar, 0, len(sc.keys))
+		names := make([]string, 0, len(sc.keys))
+		for _, key := range sc.keys {
+			if e, has := x.s.Environment[key]; has {
+				enforced = append(enforced, e)
+				key = e.Name
+			}
+			names = append(names, key)
+		}
+		nb.Env = putItems(nb.Env, enforced, scope{keys: names}, func(e *corev1.EnvVar) string { return e.Name })
+		return
+	}
+	env := environment{}
+	x.hubVariables(env)
+	x.computedVariables(env)
+	env.set("JUPYTER_IMAGE", deref(x.s.Image))
+	env.set("JUPYTER_IMAGE_SPEC", deref(x.s.Image))
+	for key, e := range x.s.Environment {
+		env.put(key, e)
+	}
+	if x.internalSSL() {
+		path := deref(x.s.SecretMountPath)
+		env.set("JUPYTERHUB_SSL_KEYFILE", path+"ssl.key")
+		env.set("JUPYTERHUB_SSL_CERTFILE", path+"ssl.crt")
+		env.set("JUPYTERHUB_SSL_CLIENT_CA", path+"notebooks-ca_trust.crt")
+	}
+	nb.Env = env.ordered()
+}
+
+// environment are the variables in the making, by the key that orders them; the name in the entry may be another.
+type environment map[string]corev1.EnvVar
+
+func (e environment) set(name, value string) { e.put(name, corev1.EnvVar{Name: name, Value: value}) }
+
+// put replaces a variable of the same name, whatever its key.
+func (e environment) put(key string, v corev1.EnvVar) {
+	if key != v.Name {
+		delete(e, v.Name)
+	}
+	e[key] = v
+}
+
+// hubVariables come in plain text offline, else as references into the Secret that the launcher makes.
+func (x *server) hubVariables(env environment) {
+	id := &x.in.Identity
+	for name, value := range id.Env {
+		if x.plan.letsThrough(name) {
+			env.set(name, value)
+		}
+	}
+	for _, name := range id.EnvKeys {
+		if !x.plan.letsThrough(name) {
+			continue
+		}
+		env.put(name, corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{
+			LocalObjectReference: corev1.LocalObjectReference{Name: id.EnvSecret}, Key: name,
+		}}})
+	}
+}
+
+// letsThrough: every policy that names patterns must have one that fits; none passes where none names any.
+func (p *plan) letsThrough(name string) bool {
+	for _, patterns := range p.hubEnv {
+		if !matchesAny(patterns, name) {
+			return false
+		}
+	}
+	return len(p.hubEnv) > 0
+}
+
+// computedVariables are those that JupyterHub's Spawner derives from its settings.
+func (x *server) computedVariables(env environment) {
+	s := x.s
+	memory := func(name string, q *resource.Quantity) {
+		if q != nil && !q.IsZero() {
+			env.set(name, strconv.FormatInt(q.Value(), 10))
+		}
+	}
+	cpu := func(name string, q *resource.Quantity) {
+		if q != nil && !q.IsZero() {
+			env.set(name, pythonFloat(q.AsApproximateFloat64()))
+		}
+	}
+	memory("MEM_LIMIT", s.MemLimit)
+	memory("MEM_GUARANTEE", s.MemGuarantee)
+	cpu("CPU_LIMIT", s.CPULimit)
+	cpu("CPU_GUARANTEE", s.CPUGuarantee)
+	for _, v := range []struct {
+		name string
+		text *string
+	}{{"JUPYTERHUB_DEFAULT_URL", s.DefaultURL}, {"JUPYTERHUB_ROOT_DIR", s.NotebookDir}} {
+		if deref(v.text) != "" {
+			env.set(v.name, x.formatSpawner(*v.text, env))
+		}
+	}
+	x.serviceURL(env)
+	if isTrue(s.Debug) {
+		env.set("JUPYTERHUB_DEBUG", "1")
+	}
+	if isTrue(s.DisableUserConfig) {
+		env.set("JUPYTERHUB_DISABLE_USER_CONFIG", "1")
+	}
+}
+
+// serviceURL says where the server listens. The hub passes it too, but policy decides on address and port.
+func (x *server) serviceURL(env environment) {
+	const name = "JUPYTERHUB_SERVICE_URL"
+	if _, given := env[name]; !given || x.s.Port == nil {
+		return
+	}
+	host := strings.TrimSuffix(strings.TrimPrefix(deref(x.s.IP), "["), "]")
+	scheme := "http"
+	if x.internalSSL() {
+		scheme = "https"
+	}
+	env.set(name, scheme+"://"+net.JoinHostPort(host, strconv.Itoa(int(*x.s.Port)))+x.servicePrefix(env))
+}
+
+// servicePrefix is the server's path, "/" where the hub doesn't say: as text where it is at hand, else for the kubelet to
+// fill in.
+func (x *server) servicePrefix(env environment) string {
+	const name = "JUPYTERHUB_SERVICE_PREFIX"
+	v, given := env[name]
+	switch {
+	case !given:
+		return "/"
+	case v.ValueFrom != nil:
+		return "$(" + name + ")"
+	}
+	return v.Value
+}
+
+// formatSpawner expands defaultUrl and notebookDir, which JupyterHub's own Spawner formats and not KubeSpawner:
+// {username} is the raw name there, and {base_url} the server's path. The path is known to the hub alone, so it is
+// taken from the hub's variable where that is at hand, else left for the kubelet to fill in.
+func (x *server) formatSpawner(text string, env environment) string {
+	base := x.servicePrefix(env)
+	text = strings.ReplaceAll(text, "%U", "{username}")
+	return strings.NewReplacer("{{", "{", "}}", "}", "{username}", x.in.Identity.User, "{base_url}", base).Replace(text)
+}
+
+// pythonFloat writes a number as Python's repr does, which is what JupyterHub puts into CPU_LIMIT.
+func pythonFloat(f float64) string {
+	const bits = 64
+	e := strconv.FormatFloat(f, 'e', -1, bits)
+	_, exponent, _ := strings.Cut(e, "e")
+	n, err := strconv.Atoi(exponent)
+	if err != nil || n < -4 || n >= 16 {
+		return e
+	}
+	s := strconv.FormatFloat(f, 'f', -1, bits)
+	if !strings.Contains(s, ".") {
+		s += ".0"
+	}
+	return s
+}
+
+// ordered sorts the variables as KubeSpawner does: each after those that it refers to as $(NAME), and by key
+// where that leaves a choice; what refers to a variable that isn't there comes last.
+func (e environment) ordered() []corev1.EnvVar {
+	keys := slices.Sorted(maps.Keys(e))
+	needs := map[string][]string{}
+	for _, k := range keys {
+		if refs := references(e[k]); len(refs) > 0 {
+			needs[k] = refs
+		}
+	}
+	out := make([]corev1.EnvVar, 0, len(keys))
+	done := map[string]bool{}
+	for len(keys) > 0 {
+		var rest []string
+		first := len(out)
+		for _, k := range keys {
+			if slices.ContainsFunc(needs[k], func(name string) bool { return !done[name] }) {
+				rest = append(rest, k)
+				continue
+			}
+			out = append(out, e[k])
+		}
+		if len(out) == first {
+			for _, k := range rest {
+				out = append(out, e[k])
+			}
+			break
+		}
+		for _, v := range out[first:] {
+			done[v.Name] = true
+		}
+		keys = rest
+	}
+	return out
+}
+
+// references are the names of other variables in $(NAME). Escaped ones, $$(NAME), count too: upstream's order is
+// kept, and it does no harm.
+func references(v corev1.EnvVar) []string {
+	var names []string
+	rest := v.Value
+	for {
+		at := strings.Index(rest, "$(")
+		if at < 0 {
+			return names
+		}
+		rest = rest[at+len("$("):]
+		end := strings.IndexByte(rest, ')')
+		if end < 0 {
+			return names
+		}
+		if name := rest[:end]; name != "" && name != v.Name {
+			names = append(names, name)
+		}
+		if end > 0 {
+			rest = rest[end:]
+		}
+	}
+}

@@ -1,0 +1,123 @@
+package policy
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Input is everything that the fitted pod is computed from, beside the policies. The engine asks nobody else.
+type Input struct {
+	// Identity is what the skeleton says about itself.
+	Identity Identity
+	// Namespace that the pod is created in.
+	Namespace Namespace
+	// Caller is the account that creates the skeleton, as in userInfo.username of the request
+	// ("system:serviceaccount:jupyter:hub"). Empty: an account that policy lists is assumed (offline use).
+	Caller string
+	// Claims are the metadata of the claims that exist in the namespace; nil where none do.
+	Claims []metav1.PartialObjectMetadata
+	// Sent is the pod as the caller sent it; only skeleton mode Keep builds on it. May be nil.
+	Sent *corev1.Pod
+	// Surplus are the field paths of Sent that are neither identity nor a bare skeleton's (see Surplus); Strict
+	// denies them, Strip names them in a warning.
+	Surplus []string
+	// Provenance asks for Result.Provenance; it costs a second, slower pass.
+	Provenance bool
+}
+
+// Namespace is what the engine knows of the pod's namespace.
+type Namespace struct {
+	Name   string
+	Labels map[string]string
+}
+
+// Identity is what a skeleton says about itself: who the server is for. It is the only thing that a hub decides.
+type Identity struct {
+	// Name of the pod; must equal the policy's expanded podNameTemplate. Empty offline: the template's is taken.
+	Name string
+	// Hub is the value of the label slipway.dev/hub.
+	Hub string
+	// User is the unescaped user name.
+	User string
+	// Server is the unescaped server name; "" is the default server.
+	Server string
+	// UserID is the hub's own number of the user; nil where the hub gave none, and {userid} is then an error.
+	UserID *int64
+	// Groups that the hub says the user is in.
+	Groups []string
+	// Profile slug that the user chose; "" for the default one.
+	Profile string
+	// Options of the profile: option name to choice, or to NAME--unlisted-choice for what the user typed.
+	Options map[string]string
+	// UserAnnotations are further facts about the user, for expressions.
+	UserAnnotations map[string]string
+	// EnvSecret is the Secret that holds the hub's environment, and EnvKeys its keys.
+	EnvSecret string
+	EnvKeys   []string
+	// Env is the hub's environment in plain text, instead of EnvSecret; offline use and skeleton mode Keep.
+	Env map[string]string
+}
+
+// Result is what the engine computed. With Denials the pod is refused and Pod and Claim are nil.
+type Result struct {
+	// Pod is the fitted pod.
+	Pod *corev1.Pod
+	// Claim is the home claim that has to exist for the pod; nil where policy asks for none.
+	Claim *corev1.PersistentVolumeClaim
+	// Names are the names that go with this server.
+	Names Names
+	// Denials are all the reasons to refuse the pod, in a stable order.
+	Denials []Denial
+	// Warnings for the caller, at most 256 bytes each.
+	Warnings []string
+	// Applied are the policies that were used, weakest first, and their hash.
+	Applied Applied
+	// Provenance says where each setting came from; only where Input.Provenance asked for it.
+	Provenance []Origin
+}
+
+// Names are the names that belong to one server.
+type Names struct {
+	Pod, Claim, Secret, Namespace string
+	// DNS is the server's host name, where the hub reaches it by name.
+	DNS string
+}
+
+// Applied says which policies made a pod; it is the value of the annotation slipway.dev/applied.
+type Applied struct {
+	Policies []PolicyRef `json:"policies"`
+	// Hash of the policies' specs, 16 hex digits.
+	Hash string `json:"hash"`
+}
+
+// PolicyRef names a policy at one generation. Namespace is empty for a ClusterSpawnPolicy.
+type PolicyRef struct {
+	Namespace  string `json:"namespace,omitempty"`
+	Name       string `json:"name"`
+	Generation int64  `json:"generation,omitempty"`
+}
+
+// String is "ClusterSpawnPolicy NAME" or "SpawnPolicy NAMESPACE/NAME".
+func (r PolicyRef) String() string {
+	if r.Namespace == "" {
+		return "ClusterSpawnPolicy " + r.Name
+	}
+	return "SpawnPolicy " + r.Namespace + "/" + r.Name
+}
+
+// Origin says who set one setting.
+type Origin struct {
+	// Setting is its path in the settings: nodeSelector[pool].
+	Setting string `json:"setting"`
+	// Lands is where it stands in the pod or claim: spec.nodeSelector.
+	Lands string `json:"lands,omitempty"`
+	// Layer is one of the layers of design: built-in, cluster defaults, namespace defaults, profile, choice,
+	// namespace enforced, cluster enforced.
+	Layer string `json:"layer"`
+	// Policy is nil for the built-in defaults.
+	Policy *PolicyRef `json:"policy,omitempty"`
+	// Path of the value inside that policy: spec.defaults.nodeSelector[pool].
+	Path string `json:"path,omitempty"`
+	// Overrode are the weaker origins of the same setting, strongest first.
+	Overrode []Origin `json:"overrode,omitempty"`
+}

@@ -1,0 +1,23 @@
+package policy
+
+// The labels and annotations that say who a server is for. A hub writes them, the engine reads them.
+const (
+	LabelHub        = "slipway.dev/hub"
+	LabelUsername   = "hub.jupyter.org/username"
+	LabelServername = "hub.jupyter.org/servername"
+
+	AnnotationUsername        = "hub.jupyter.org/username"
+	AnnotationServername      = "hub.jupyter.org/servername"
+	AnnotationUserID          = "slipway.dev/user-id"
+	AnnotationGroups          = "slipway.dev/groups"
+	AnnotationProfile         = "slipway.dev/profile"
+	AnnotationOptions         = "slipway.dev/options"
+	AnnotationUserAnnotations = "slipway.dev/user-annotations"
+	AnnotationEnvSecret       = "slipway.dev/env-secret"
+	AnnotationEnvKeys         = "slipway.dev/env-keys"
+	// AnnotationApplied is written by the engine: the policies that made the pod, as JSON (Applied).
+	AnnotationApplied = "slipway.dev/applied"
+)
+
+// NotebookContainer is the name of the container that the user's server runs in.
+const NotebookContainer = "notebook"

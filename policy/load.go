@@ -1,0 +1,138 @@
+package policy
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	sigsjson "sigs.k8s.io/json"
+	"sigs.k8s.io/yaml"
+
+	"github.com/slipway-hub/slipway/policy/v1alpha1"
+)
+
+// Decode reads the policies of a YAML or JSON file, one or several documents, v1 Lists included. It is strict: an unknown
+// or doubled field and a null are errors with their path. name is the file's, for the errors; all of them are
+// given at once (errors.Join), and then no policies.
+func Decode(name string, data []byte) (Policies, error) {
+	d := decoder{name: name}
+	reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(data)))
+	for n := 1; ; n++ {
+		doc, err := reader.Read()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			d.fail(n, "", err.Error())
+			break
+		}
+		if !isBlank(doc) {
+			d.document(n, doc)
+		}
+	}
+	if len(d.errs) > 0 {
+		return Policies{}, errors.Join(d.errs...)
+	}
+	return d.policies, nil
+}
+
+type decoder struct {
+	name     string
+	policies Policies
+	errs     []error
+}
+
+func (d *decoder) fail(n int, path, message string) {
+	where := d.name
+	if n > 1 {
+		where = fmt.Sprintf("%s: document %d", d.name, n)
+	}
+	if path != "" {
+		where += ": " + path
+	}
+	d.errs = append(d.errs, fmt.Errorf("%s: %s", where, message))
+}
+
+func (d *decoder) document(n int, doc []byte) {
+	data, err := yaml.YAMLToJSONStrict(doc)
+	if err != nil {
+		d.fail(n, "", strings.TrimPrefix(err.Error(), "error converting YAML to JSON: "))
+		return
+	}
+	d.object(n, data)
+}
+
+func (d *decoder) object(n int, data []byte) {
+	t, err := asTree(data)
+	if err != nil {
+		d.fail(n, "", "must be a SpawnPolicy or a ClusterSpawnPolicy")
+		return
+	}
+	if t["kind"] == "List" {
+		items, _ := t["items"].([]any)
+		for _, item := range items {
+			d.object(n, []byte(asJSON(item)))
+		}
+		return
+	}
+	before := len(d.errs)
+	for _, e := range nulls(t, nil) {
+		d.fail(n, e.Field, e.Detail)
+	}
+	if len(d.errs) > before {
+		return
+	}
+	version, _ := t["apiVersion"].(string)
+	kind, _ := t["kind"].(string)
+	if version != v1alpha1.GroupVersion.String() {
+		d.fail(n, "apiVersion", fmt.Sprintf("is %q, must be %q", version, v1alpha1.GroupVersion))
+		return
+	}
+	switch kind {
+	case "ClusterSpawnPolicy":
+		var p v1alpha1.ClusterSpawnPolicy
+		if d.strict(n, data, &p) && d.hasName(n, p.Name) {
+			d.policies.Cluster = append(d.policies.Cluster, p)
+		}
+	case "SpawnPolicy":
+		var p v1alpha1.SpawnPolicy
+		if d.strict(n, data, &p) && d.hasName(n, p.Name) {
+			d.policies.Namespaced = append(d.policies.Namespaced, p)
+		}
+	default:
+		d.fail(n, "kind", fmt.Sprintf("is %q, must be SpawnPolicy or ClusterSpawnPolicy", kind))
+	}
+}
+
+func (d *decoder) hasName(n int, name string) bool {
+	if name == "" {
+		d.fail(n, "metadata.name", "is missing: every policy has a name")
+	}
+	return name != ""
+}
+
+func (d *decoder) strict(n int, data []byte, into any) bool {
+	strict, err := sigsjson.UnmarshalStrict(data, into)
+	if err != nil {
+		d.fail(n, "", strings.TrimPrefix(err.Error(), "json: "))
+		return false
+	}
+	for _, e := range strict {
+		d.fail(n, "", e.Error())
+	}
+	return len(strict) == 0
+}
+
+// isBlank: a document of comments alone is no document.
+func isBlank(doc []byte) bool {
+	for line := range bytes.Lines(doc) {
+		if line = bytes.TrimSpace(line); len(line) > 0 && line[0] != '#' && !bytes.Equal(line, []byte("---")) {
+			return false
+		}
+	}
+	return true
+}

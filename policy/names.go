@@ -1,0 +1,88 @@
+package policy
+
+import (
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+// expandNames gives the server its names, in upstream's order: each may use those before it.
+func (x *server) expandNames() []Denial {
+	var denials []Denial
+	expand := func(setting string, text *string, into *string) {
+		name, err := x.expandText(deref(text))
+		if err != nil {
+			denials = append(denials, denyf(TemplateInvalid, nil, setting, "%v", err))
+			return
+		}
+		*into = name
+	}
+	x.names.Namespace = x.in.Namespace.Name
+	if isTrue(x.s.EnableUserNamespaces) {
+		expand("userNamespaceTemplate", x.s.UserNamespaceTemplate, &x.names.Namespace)
+	}
+	expand("podNameTemplate", x.s.PodNameTemplate, &x.names.Pod)
+	expand("dnsNameTemplate", x.s.DNSNameTemplate, &x.names.DNS)
+	expand("secretNameTemplate", x.s.SecretNameTemplate, &x.names.Secret)
+	expand("pvcNameTemplate", x.s.PVCNameTemplate, &x.names.Claim)
+	if len(denials) > 0 {
+		return denials
+	}
+	x.names.Claim = x.claimName(x.names.Claim)
+	if host, err := x.connectHost(); err != nil {
+		denials = append(denials, denyf(TemplateInvalid, nil, "podConnectIp", "%v", err))
+	} else if host != "" {
+		x.names.DNS = host
+	}
+	return append(denials, x.checkNames()...)
+}
+
+// connectHost is podConnectIp, expanded for each part between dots, as upstream; "" where it isn't set.
+func (x *server) connectHost() (string, error) {
+	text := deref(x.s.PodConnectIP)
+	if !isTemplate(text) {
+		return text, nil
+	}
+	parts := strings.Split(text, ".")
+	for i, p := range parts {
+		t, err := parseTemplate(p, placeholders)
+		if err != nil {
+			return "", err
+		}
+		if parts[i], err = t.expand(x.value); err != nil {
+			return "", err
+		}
+	}
+	return strings.Join(parts, "."), nil
+}
+
+// checkNames holds the skeleton's own name against the policy's, so that a hub can't put one user's server where
+// another's is looked for.
+func (x *server) checkNames() []Denial {
+	var denials []Denial
+	if name := x.in.Identity.Name; name != "" && name != x.names.Pod {
+		denials = append(denials, denyf(NameMismatch, nil, "metadata.name",
+			"the pod is called %q, but podNameTemplate %q gives %q for user %q and server %q",
+			name, deref(x.s.PodNameTemplate), x.names.Pod, x.in.Identity.User, x.in.Identity.Server))
+	}
+	if x.names.Namespace != x.in.Namespace.Name {
+		denials = append(denials, denyf(NameMismatch, nil, "metadata.namespace",
+			"the pod is in namespace %q, but userNamespaceTemplate gives %q", x.in.Namespace.Name, x.names.Namespace))
+	}
+	if problems := validation.IsDNS1123Subdomain(x.names.Pod); len(problems) > 0 {
+		denials = append(denials, denyf(NameMismatch, nil, "podNameTemplate", "gives %q, which is no name for a pod: %s", x.names.Pod, problems[0]))
+	}
+	if problems := validation.IsDNS1123Subdomain(x.names.Claim); isTrue(x.s.StoragePVCEnsure) && len(problems) > 0 {
+		denials = append(denials, denyf(NameMismatch, nil, "pvcNameTemplate", "gives %q, which is no name for a claim: %s", x.names.Claim, problems[0]))
+	}
+	return denials
+}
+
+func deref(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+func isTrue(b *bool) bool { return b != nil && *b }

@@ -1,0 +1,97 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/labels"
+)
+
+// selectPolicies gives the policies that are for this server, in the order of c.policies, the groups that the user
+// is in, and those of them that rest on the hub's word: none where a policy has a groupMap.
+func (c *Compiled) selectPolicies(in *Input) (selected []*compiledPolicy, groups, asserted []string) {
+	var candidates []*compiledPolicy
+	for _, p := range c.policies {
+		if c.concerns(p, in) {
+			candidates = append(candidates, p)
+		}
+	}
+	groups, mapped := groupsOf(candidates, in)
+	if !mapped {
+		asserted = groups
+	}
+	selected = slices.DeleteFunc(candidates, func(p *compiledPolicy) bool {
+		return len(p.spec.Groups) > 0 && !intersects(p.spec.Groups, groups)
+	})
+	return selected, groups, asserted
+}
+
+// concerns decides all of a policy's selection but its groups.
+func (c *Compiled) concerns(p *compiledPolicy, in *Input) bool {
+	switch {
+	case !p.cluster:
+		if p.ref.Namespace != in.Namespace.Name {
+			return false
+		}
+	case p.selector == nil:
+		if slices.Contains(c.exempt, in.Namespace.Name) {
+			return false
+		}
+	case !p.selector.Matches(labels.Set(in.Namespace.Labels)):
+		return false
+	}
+	if len(p.spec.Hubs) > 0 && !slices.Contains(p.spec.Hubs, in.Identity.Hub) {
+		return false
+	}
+	return len(p.spec.Users) == 0 || matchesAny(p.spec.Users, in.Identity.User)
+}
+
+// groupsOf are the user's groups, sorted, and whether the cluster itself says so.
+func groupsOf(policies []*compiledPolicy, in *Input) (groups []string, mapped bool) {
+	for _, p := range policies {
+		if p.spec.GroupMap == nil {
+			continue
+		}
+		mapped = true
+		for group, users := range p.spec.GroupMap {
+			if slices.Contains(users, in.Identity.User) {
+				groups = append(groups, group)
+			}
+		}
+	}
+	if !mapped {
+		groups = slices.Clone(in.Identity.Groups)
+	}
+	slices.Sort(groups)
+	return slices.Compact(groups), mapped
+}
+
+func intersects(a, b []string) bool {
+	return slices.ContainsFunc(a, func(s string) bool { return slices.Contains(b, s) })
+}
+
+// matchesAny says whether one of the patterns is all of s.
+func matchesAny(patterns []string, s string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool { return matches(p, s) })
+}
+
+// matches compares s with a pattern in which * stands for any characters, none included. Nothing else is special.
+func matches(pattern, s string) bool {
+	head, rest, wild := strings.Cut(pattern, "*")
+	if !strings.HasPrefix(s, head) {
+		return false
+	}
+	if !wild {
+		return s == head
+	}
+	s = s[len(head):]
+	pieces := strings.Split(rest, "*")
+	for _, piece := range pieces[:len(pieces)-1] {
+		at := strings.Index(s, piece)
+		if at < 0 {
+			return false
+		}
+		s = s[at+len(piece):]
+	}
+	return strings.HasSuffix(s, pieces[len(pieces)-1])
+}

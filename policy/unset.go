@@ -1,0 +1,152 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// unsetPath is one entry of an unset list: the setting, then the keys below it.
+type unsetPath struct {
+	setting string
+	keys    []string
+}
+
+// parseUnset reads nodeSelector, environment[DEBUG], volumes[home].persistentVolumeClaim and the like.
+func parseUnset(text string) (unsetPath, error) {
+	var p unsetPath
+	rest := text
+	for first := true; rest != ""; first = false {
+		var key string
+		switch {
+		case strings.HasPrefix(rest, "["):
+			end := strings.IndexByte(rest, ']')
+			if end < 0 || first {
+				return p, errors.New("must be a setting's path like environment[DEBUG]")
+			}
+			key, rest = rest[1:end], rest[end+1:]
+		default:
+			if !first {
+				if !strings.HasPrefix(rest, ".") {
+					return p, errors.New("must be a setting's path like environment[DEBUG]")
+				}
+				rest = rest[1:]
+			}
+			end := strings.IndexAny(rest, ".[")
+			if end < 0 {
+				end = len(rest)
+			}
+			key, rest = rest[:end], rest[end:]
+		}
+		if key == "" {
+			return p, errors.New("has an empty part: must be a setting's path like environment[DEBUG]")
+		}
+		if first {
+			p.setting = key
+			continue
+		}
+		p.keys = append(p.keys, key)
+	}
+	if _, known := definitions[p.setting]; !known {
+		return p, fmt.Errorf("no setting is called %q%s", p.setting, didYouMean(p.setting, slices.Collect(maps.Keys(definitions))))
+	}
+	return p, nil
+}
+
+// parseUnsets reads a block's unset list.
+func parseUnsets(list []string, path *field.Path) ([]unsetPath, field.ErrorList) {
+	var parsed []unsetPath
+	var errs field.ErrorList
+	for i, text := range list {
+		p, err := parseUnset(text)
+		if err != nil {
+			errs = append(errs, field.Invalid(path.Index(i), text, err.Error()))
+			continue
+		}
+		parsed = append(parsed, p)
+	}
+	return parsed, errs
+}
+
+// take gives t without what p names; what isn't there needn't be taken away.
+func (p unsetPath) take(t tree) tree {
+	if len(p.keys) == 0 {
+		t = maps.Clone(t)
+		delete(t, p.setting)
+		return t
+	}
+	v, has := t[p.setting]
+	if !has {
+		return t
+	}
+	t = maps.Clone(t)
+	t[p.setting] = takeKeys(v, p.keys, definitions[p.setting].shape)
+	return t
+}
+
+func takeKeys(value any, keys []string, s shape) any {
+	switch v := value.(type) {
+	case tree:
+		below, has := v[keys[0]]
+		if !has {
+			return v
+		}
+		v = maps.Clone(v)
+		if len(keys) == 1 {
+			delete(v, keys[0])
+		} else {
+			v[keys[0]] = takeKeys(below, keys[1:], byName)
+		}
+		return v
+	case []any:
+		at := position(v, keys[0], s)
+		if at < 0 {
+			return v
+		}
+		v = slices.Clone(v)
+		if len(keys) == 1 {
+			return slices.Delete(v, at, at+1)
+		}
+		v[at] = takeKeys(v[at], keys[1:], byName)
+		return v
+	}
+	return value
+}
+
+// position finds an item of a list by identity, or by number where it has none.
+func position(list []any, key string, s shape) int {
+	at := slices.IndexFunc(list, func(item any) bool { t, ok := item.(tree); return ok && identity(t, s) == key })
+	if at >= 0 {
+		return at
+	}
+	if n, ok := indexOf(key); ok && n < len(list) {
+		return n
+	}
+	return -1
+}
+
+// has says whether t still holds what p names.
+func (p unsetPath) has(t tree) bool {
+	v, ok := t[p.setting]
+	for _, key := range p.keys {
+		if !ok {
+			return false
+		}
+		switch w := v.(type) {
+		case tree:
+			v, ok = w[key]
+		case []any:
+			at := position(w, key, definitions[p.setting].shape)
+			if ok = at >= 0; ok {
+				v = w[at]
+			}
+		default:
+			return false
+		}
+	}
+	return ok
+}

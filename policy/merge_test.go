@@ -1,0 +1,90 @@
+package policy
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/yaml"
+)
+
+func treeOf(t testing.TB, text string) tree {
+	t.Helper()
+	out := tree{}
+	data, err := yaml.YAMLToJSON([]byte(text))
+	require.NoError(t, err)
+	out, err = asTree(data)
+	require.NoError(t, err)
+	return out
+}
+
+func TestMergeHasOneRule(t *testing.T) {
+	for _, tc := range []struct{ name, weaker, over, want string }{
+		{"scalar replaces", "{image: a}", "{image: b}", "{image: b}"},
+		{"map merges", "{nodeSelector: {a: '1', b: '1'}}", "{nodeSelector: {b: '2', c: '2'}}", "{nodeSelector: {a: '1', b: '2', c: '2'}}"},
+		{"maps merge at any depth", "{extraPodConfig: {dnsConfig: {searches: [a], nameservers: [n]}}}", "{extraPodConfig: {dnsConfig: {searches: [b]}}}", "{extraPodConfig: {dnsConfig: {searches: [b], nameservers: [n]}}}"},
+		{"list replaces list", "{volumes: [{name: a}]}", "{volumes: [{name: b}]}", "{volumes: [{name: b}]}"},
+		{"list replaces map", "{volumes: {a: {emptyDir: {}}}}", "{volumes: [{name: b}]}", "{volumes: [{name: b}]}"},
+		{"map merges with map", "{volumes: {a: {emptyDir: {}}}}", "{volumes: {a: {emptyDir: {medium: Memory}}, b: {emptyDir: {}}}}", "{volumes: {a: {emptyDir: {medium: Memory}}, b: {emptyDir: {}}}}"},
+		{"map merges into list by name", "{volumes: [{name: z}, {name: a, emptyDir: {}}]}", "{volumes: {a: {emptyDir: {medium: Memory}}, m: {emptyDir: {}}}}", "{volumes: [{name: z}, {name: a, emptyDir: {medium: Memory}}, {name: m, emptyDir: {}}]}"},
+		{"mounts merge into list by path", "{volumeMounts: [{name: h, mountPath: /home}]}", "{volumeMounts: {x: {mountPath: /home, readOnly: true}}}", "{volumeMounts: [{name: x, mountPath: /home, readOnly: true}]}"},
+		{"empty list means none", "{tolerations: [{key: a}]}", "{tolerations: []}", "{tolerations: []}"},
+		{"text over object replaces", "{environment: {A: {value: x}}}", "{environment: {A: y}}", "{environment: {A: y}}"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			weaker, over := treeOf(t, tc.weaker), treeOf(t, tc.over)
+			got, errs := mergeSettings(weaker, over, field.NewPath("spec", "defaults"))
+			require.Empty(t, errs)
+			assert.Equal(t, treeOf(t, tc.want), got)
+			assert.Equal(t, treeOf(t, tc.weaker), weaker, "the weaker layer is used by others too")
+			assert.Equal(t, treeOf(t, tc.over), over)
+		})
+	}
+}
+
+func TestTermsWithoutANameDontMergeIntoAList(t *testing.T) {
+	_, errs := mergeSettings(treeOf(t, "{tolerations: [{key: a}]}"), treeOf(t, "{tolerations: {b: {key: b}}}"), field.NewPath("spec", "enforced"))
+	require.Len(t, errs, 1)
+	assert.Equal(t, "spec.enforced.tolerations", errs[0].Field)
+	assert.Contains(t, errs[0].Detail, "no name to merge by")
+}
+
+func TestUnset(t *testing.T) {
+	for _, tc := range []struct{ path, from, want string }{
+		{"nodeSelector", "{nodeSelector: {a: '1'}, image: x}", "{image: x}"},
+		{"environment[DEBUG]", "{environment: {DEBUG: '1', A: '2'}}", "{environment: {A: '2'}}"},
+		{"nodeSelector[kubernetes.io/arch]", "{nodeSelector: {kubernetes.io/arch: arm64}}", "{nodeSelector: {}}"},
+		{"volumes[home]", "{volumes: [{name: home}, {name: x}]}", "{volumes: [{name: x}]}"},
+		{"volumes[home].emptyDir", "{volumes: [{name: home, emptyDir: {}}]}", "{volumes: [{name: home}]}"},
+		{"volumeMounts[/home]", "{volumeMounts: [{name: h, mountPath: /home}]}", "{volumeMounts: []}"},
+		{"tolerations[0]", "{tolerations: [{key: a}, {key: b}]}", "{tolerations: [{key: b}]}"},
+		{"extraPodConfig.dnsConfig.searches", "{extraPodConfig: {dnsConfig: {searches: [a], options: []}}}", "{extraPodConfig: {dnsConfig: {options: []}}}"},
+		{"image", "{}", "{}"},
+	} {
+		p, err := parseUnset(tc.path)
+		require.NoError(t, err, tc.path)
+		from := treeOf(t, tc.from)
+		assert.Equal(t, treeOf(t, tc.want), p.take(from), tc.path)
+		assert.Equal(t, treeOf(t, tc.from), from, "the weaker layer is used by others too")
+	}
+}
+
+func TestUnsetThatNamesNothingIsAnError(t *testing.T) {
+	for path, want := range map[string]string{
+		"nodeSelecter":    "did you mean nodeSelector?",
+		"":                "no setting is called",
+		"environment[A":   "must be a setting's path",
+		"[A]":             "must be a setting's path",
+		"environment.":    "must be a setting's path",
+		"environment..A":  "empty part",
+		"environment[]":   "empty part",
+		"environment[A]x": "must be a setting's path",
+	} {
+		_, err := parseUnset(path)
+		assert.Error(t, err, path)
+		if err != nil && path != "environment." {
+			assert.ErrorContains(t, err, want, path)
+		}
+	}
+}

@@ -204,6 +204,14 @@ func putContainerSecurityContext(x *server, pod *corev1.Pod, sc scope) {
 	putFields(containerContext(notebook(pod)), &x.s.ContainerSecurityContext, sc)
 }
 
+// overlayFields has the field indexes of each type that a setting overlays, by JSON name.
+var overlayFields = map[reflect.Type]map[string]int{
+	reflect.TypeFor[corev1.PodSpec]():            jsonFields(reflect.TypeFor[corev1.PodSpec]()),
+	reflect.TypeFor[corev1.Container]():          jsonFields(reflect.TypeFor[corev1.Container]()),
+	reflect.TypeFor[corev1.PodSecurityContext](): jsonFields(reflect.TypeFor[corev1.PodSecurityContext]()),
+	reflect.TypeFor[corev1.SecurityContext]():    jsonFields(reflect.TypeFor[corev1.SecurityContext]()),
+}
+
 // putFields replaces the fields that the overlay names; an enforced key that it doesn't name becomes empty.
 func putFields[T any](into *T, from *overlay[T], sc scope) {
 	keys := sc.keys
@@ -213,7 +221,7 @@ func putFields[T any](into *T, from *overlay[T], sc scope) {
 	if len(keys) == 0 {
 		return
 	}
-	fields := jsonFields(reflect.TypeFor[T]())
+	fields := overlayFields[reflect.TypeFor[T]()]
 	dst, src := reflect.ValueOf(into).Elem(), reflect.ValueOf(&from.Value).Elem()
 	for _, key := range keys {
 		if at, ok := fields[key]; ok {

@@ -153,6 +153,9 @@ func (x *server) servicePrefix(env environment) string {
 // taken from the hub's variable where that is at hand, else left for the kubelet to fill in.
 func (x *server) formatSpawner(text string, env environment) string {
 	base := x.servicePrefix(env)
+	if !strings.ContainsAny(text, "{}%") {
+		return text
+	}
 	text = strings.ReplaceAll(text, "%U", "{username}")
 	return strings.NewReplacer("{{", "{", "}}", "}", "{username}", x.in.Identity.User, "{base_url}", base).Replace(text)
 }

@@ -310,7 +310,14 @@ func putAllowPrivilegeEscalation(x *server, pod *corev1.Pod, _ scope) {
 }
 
 func putExtraContainerConfig(x *server, pod *corev1.Pod, sc scope) {
-	putFields(notebook(pod), &x.s.ExtraContainerConfig, sc)
+	nb := notebook(pod)
+	putFields(nb, &x.s.ExtraContainerConfig, sc)
+	ownResources(nb)
+}
+
+// ownResources: lists that came in with a whole container or its resources are shared with the plan, and later steps write to them.
+func ownResources(c *corev1.Container) {
+	c.Resources.Limits, c.Resources.Requests = maps.Clone(c.Resources.Limits), maps.Clone(c.Resources.Requests)
 }
 
 func putExtraPodConfig(x *server, pod *corev1.Pod, sc scope) {
@@ -318,6 +325,9 @@ func putExtraPodConfig(x *server, pod *corev1.Pod, sc scope) {
 	// Containers that came in here are shared with the plan; later steps write to them.
 	pod.Spec.Containers = slices.Clone(pod.Spec.Containers)
 	pod.Spec.InitContainers = slices.Clone(pod.Spec.InitContainers)
+	if nb := notebook(pod); nb != nil {
+		ownResources(nb)
+	}
 }
 
 // requests and limits give the resource list of the notebook to write to.
@@ -330,7 +340,6 @@ type resourceList func(*corev1.Container) *corev1.ResourceList
 func putQuantity(list resourceList, name corev1.ResourceName, of func(*settings) *resource.Quantity) func(*server, *corev1.Pod, scope) {
 	return func(x *server, pod *corev1.Pod, _ scope) {
 		l := list(notebook(pod))
-		*l = maps.Clone(*l)
 		q := of(x.s)
 		if q == nil || q.IsZero() {
 			delete(*l, name)
@@ -352,7 +361,6 @@ func putExtraResources(list resourceList, of func(*settings) map[string]resource
 			keys = slices.Sorted(maps.Keys(from))
 		}
 		for _, k := range keys {
-			*l = maps.Clone(*l)
 			if q, has := from[k]; !has {
 				delete(*l, corev1.ResourceName(k))
 			} else {

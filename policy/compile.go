@@ -185,6 +185,14 @@ func checkSettings(s *settings, path *field.Path) field.ErrorList {
 	if s.SlugScheme != nil && *s.SlugScheme != "safe" && *s.SlugScheme != "escape" {
 		errs = append(errs, field.NotSupported(path.Child("slugScheme"), *s.SlugScheme, []string{"safe", "escape"}))
 	}
+	for _, f := range []struct {
+		name string
+		text *string
+	}{{"defaultUrl", s.DefaultURL}, {"notebookDir", s.NotebookDir}} {
+		if _, err := parseSpawnerFormat(deref(f.text)); err != nil {
+			errs = append(errs, field.Invalid(path.Child(f.name), *f.text, err.Error()))
+		}
+	}
 	for _, name := range []string{"priority", "preemptionPolicy", "overhead"} {
 		if slices.Contains(s.ExtraPodConfig.Keys, name) {
 			errs = append(errs, field.Forbidden(path.Child("extraPodConfig", name), "the API server computes it from priorityClassName or runtimeClassName and refuses any other value"))

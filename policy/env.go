@@ -28,7 +28,7 @@ func putEnvironment(x *server, pod *corev1.Pod, sc scope) {
 		nb.Env = putItems(nb.Env, enforced, scope{keys: names}, func(e *corev1.EnvVar) string { return e.Name })
 		return
 	}
-	env := environment{}
+	env := make(environment, len(x.s.Environment)+len(x.in.Identity.EnvKeys)+len(x.in.Identity.Env)+computedVariableCount)
 	x.hubVariables(env)
 	x.computedVariables(env)
 	env.set("JUPYTER_IMAGE", deref(x.s.Image))
@@ -44,6 +44,9 @@ func putEnvironment(x *server, pod *corev1.Pod, sc scope) {
 	}
 	nb.Env = env.ordered()
 }
+
+// computedVariableCount is about how many variables come from neither hub nor policy.
+const computedVariableCount = 12
 
 // environment are the variables in the making, by the key that orders them; the name in the entry may be another.
 type environment map[string]corev1.EnvVar
@@ -152,12 +155,26 @@ func (x *server) servicePrefix(env environment) string {
 // {username} is the raw name there, and {base_url} the server's path. The path is known to the hub alone, so it is
 // taken from the hub's variable where that is at hand, else left for the kubelet to fill in.
 func (x *server) formatSpawner(text string, env environment) string {
-	base := x.servicePrefix(env)
-	if !strings.ContainsAny(text, "{}%") {
-		return text
+	t, err := parseSpawnerFormat(text)
+	if err != nil {
+		return text // refused when the policy was compiled
 	}
-	text = strings.ReplaceAll(text, "%U", "{username}")
-	return strings.NewReplacer("{{", "{", "}}", "}", "{username}", x.in.Identity.User, "{base_url}", base).Replace(text)
+	var b strings.Builder
+	for _, p := range t.parts {
+		switch p.placeholder {
+		case "username":
+			b.WriteString(x.in.Identity.User)
+		case "base_url":
+			b.WriteString(x.servicePrefix(env))
+		default:
+			b.WriteString(p.literal)
+		}
+	}
+	return b.String()
+}
+
+func parseSpawnerFormat(text string) (*template, error) {
+	return parseTemplate(strings.ReplaceAll(text, "%U", "{username}"), []string{"base_url", "username"})
 }
 
 // pythonFloat writes a number as Python's repr does, which is what JupyterHub puts into CPU_LIMIT.

@@ -24,7 +24,7 @@ var attacks = map[string]string{
 	"enforced extraPodConfig": `{enforced: {extraPodConfig: {containers: [{name: first, image: evil}, {name: notebook, image: evil, securityContext: {privileged: true, runAsUser: 0}}],
 		nodeSelector: {}, serviceAccountName: admin, tolerations: [], volumes: []}}}`,
 	"extraContainerConfig": `{defaults: {extraContainerConfig: {image: evil, securityContext: {privileged: true, runAsUser: 0, allowPrivilegeEscalation: true},
-		resources: {limits: {memory: 64Gi}}, env: [{name: HTTP_PROXY, value: evil}]}}}`,
+		resources: {limits: {memory: 64Gi}}, command: [sh], env: [{name: HTTP_PROXY, value: evil}]}}}`,
 	"extraContainers":          `{defaults: {extraContainers: [{name: side, image: x, securityContext: {privileged: true, allowPrivilegeEscalation: true}}]}}`,
 	"initContainers":           `{defaults: {initContainers: [{name: init, image: x, securityContext: {privileged: true}}, {name: sidecar, image: x, restartPolicy: Always, securityContext: {privileged: true}}]}}`,
 	"containerSecurityContext": `{defaults: {containerSecurityContext: {privileged: true, runAsUser: 0, allowPrivilegeEscalation: true}}}`,
@@ -33,7 +33,7 @@ var attacks = map[string]string{
 	"other notebook config":    `{enforced: {extraContainerConfig: {securityContext: {}, env: [], resources: {}, image: evil}}}`,
 }
 
-const enforcing = `{enforced: {image: good, privileged: false, allowPrivilegeEscalation: false, uid: 1000, memLimit: 1Gi, nodeSelector: {pool: users},
+const enforcing = `{enforced: {image: good, cmd: [start], privileged: false, allowPrivilegeEscalation: false, uid: 1000, memLimit: 1Gi, nodeSelector: {pool: users},
 	serviceAccount: user, automountServiceAccountToken: false, tolerations: [{key: users, operator: Exists}], environment: {HTTP_PROXY: good},
 	volumes: {home: {emptyDir: {}}}, volumeMounts: {home: {mountPath: /home}}}}`
 
@@ -44,6 +44,8 @@ func TestNothingInANamespaceUndoesWhatTheClusterEnforces(t *testing.T) {
 			pod := fitted(t, c, aliceIn("research")).Pod
 			nb := notebook(pod)
 			assert.Equal(t, "good", nb.Image)
+			assert.Empty(t, nb.Command)
+			assert.Equal(t, []string{"start"}, nb.Args)
 			require.NotNil(t, nb.SecurityContext)
 			assert.Equal(t, int64(1000), *nb.SecurityContext.RunAsUser)
 			limit := nb.Resources.Limits[corev1.ResourceMemory]

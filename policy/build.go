@@ -247,10 +247,11 @@ func putPort(x *server, pod *corev1.Pod, sc scope) {
 	nb.Ports = putItems(nb.Ports, []corev1.ContainerPort{port}, scope{keys: []string{port.Name}}, func(p *corev1.ContainerPort) string { return p.Name })
 }
 
-// putArgs: without a command, arguments are dropped, as upstream: the image's own command doesn't expect them.
+// putArgs: without a command, arguments are dropped, as upstream: the image's own command doesn't expect them. The
+// container's command stays the image's: one that extraContainerConfig set would make of an enforced cmd mere arguments.
 func putArgs(x *server, pod *corev1.Pod, _ scope) {
 	nb := notebook(pod)
-	nb.Args = nil
+	nb.Command, nb.Args = nil, nil
 	if len(x.s.Cmd) > 0 {
 		nb.Args = slices.Concat(x.s.Cmd, x.s.Args)
 	}

@@ -121,9 +121,16 @@ func TestSurplusNamesWhatTheCallerSentBesideIdentity(t *testing.T) {
 
 func TestSurplusIsSorted(t *testing.T) {
 	pod := admittedSkeleton()
-	pod.ManagedFields[0].FieldsV1 = metav1.NewFieldsV1(`{"f:spec":{"f:hostPID":{},"f:hostIPC":{}},"f:metadata":{"f:labels":{"f:b":{},"f:a":{}}}}`)
+	pod.ManagedFields[0].FieldsV1 = metav1.NewFieldsV1(`{"f:spec":{"f:hostPID":{},"f:affinity":{"f:nodeAffinity":{}}},"f:metadata":{"f:labels":{"f:b":{},"f:a":{}}}}`)
 	paths, _ := Surplus(pod)
-	assert.Equal(t, []string{"metadata.labels[a]", "metadata.labels[b]", "spec.hostIPC", "spec.hostPID"}, paths)
+	assert.Equal(t, []string{"metadata.labels[a]", "metadata.labels[b]", "spec.affinity.nodeAffinity", "spec.hostPID"}, paths)
+}
+
+func TestSurplusNamesLeavesAndNotWhatTheyStandIn(t *testing.T) {
+	pod := admittedSkeleton()
+	pod.ManagedFields[0].FieldsV1 = metav1.NewFieldsV1(`{"f:spec":{"f:volumes":{".":{},"k:{\"name\":\"host\"}":{".":{},"f:name":{}}}}}`)
+	paths, _ := Surplus(pod)
+	assert.Equal(t, []string{"spec.volumes[host].name"}, paths)
 }
 
 func TestSurplusCountsADefaultedFieldOnlyIfItsValueIsAnother(t *testing.T) {

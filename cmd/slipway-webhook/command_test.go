@@ -1,0 +1,66 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/go-logr/logr"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestWrongUsageIsToldBeforeAnythingStarts(t *testing.T) {
+	for name, c := range map[string]struct {
+		args []string
+		says string
+	}{
+		"an unknown flag":  {[]string{"--prot", "1"}, "--prot"},
+		"an argument":      {[]string{"serve"}, `"serve"`},
+		"a port in words":  {[]string{"--port", "https"}, "--port"},
+		"no such level":    {[]string{"--log-level", "loud"}, `--log-level "loud" must be debug, info, warn or error`},
+		"no such format":   {[]string{"--log-format", "xml"}, `--log-format "xml" must be json or text`},
+		"a garbled period": {[]string{"--drain-delay", "soon"}, "--drain-delay"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cmd := newCommand()
+			cmd.SetArgs(c.args)
+			err := cmd.ExecuteContext(t.Context())
+			require.ErrorContains(t, err, c.says)
+			assert.Equal(t, exitUsage, exitCode(err))
+		})
+	}
+}
+
+func TestWhatCannotBeDoneHasAnExitCodeOfItsOwn(t *testing.T) {
+	cmd := newCommand()
+	cmd.SetErr(&bytes.Buffer{})
+	cmd.SetArgs([]string{"--kubeconfig", t.TempDir() + "/missing"})
+	err := cmd.ExecuteContext(t.Context())
+	require.ErrorContains(t, err, "find the API server")
+	assert.Equal(t, exitFailed, exitCode(err))
+}
+
+func TestLogIsJSONOfTheLevelThatWasAskedFor(t *testing.T) {
+	var out bytes.Buffer
+	handler, err := (&logFlags{level: "info", format: "json"}).handler(&out)
+	require.NoError(t, err)
+	log := logr.FromSlogHandler(handler)
+	log.V(1).Info("too much")
+	log.Info("denied", "pod", "jupyter-alice")
+	line := map[string]any{}
+	require.NoError(t, json.Unmarshal(out.Bytes(), &line), "one line of JSON: %s", out.String())
+	assert.Equal(t, "denied", line["msg"])
+	assert.Equal(t, "jupyter-alice", line["pod"])
+}
+
+func TestCommandOffersTheFlagsThatChartsUse(t *testing.T) {
+	usage := newCommand().UsageString()
+	for _, flag := range []string{
+		"--cert-dir", "--port", "--bind-address", "--metrics-bind-address", "--health-probe-bind-address",
+		"--log-level", "--log-format", "--kubeconfig", "--drain-delay", "--drain-timeout", "--own-namespace",
+	} {
+		assert.True(t, strings.Contains(usage, flag+" "), flag)
+	}
+}

@@ -1,0 +1,139 @@
+package webhook
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
+
+	"github.com/slipway-hub/slipway/policy"
+)
+
+const (
+	// auditReason and auditPolicies are keys of audit annotations: the code of a denial, and who decided.
+	auditReason   = "reason"
+	auditPolicies = "policies"
+
+	statusNotReady = http.StatusServiceUnavailable
+	// retryAfter, in seconds, makes clients of Kubernetes try again by themselves.
+	retryAfter = 1
+	// maxDenials bounds an answer to a pod in which everything is wrong.
+	maxDenials = 20
+)
+
+// ignored lets an object pass as it is.
+func ignored() admission.Response { return admission.Allowed("") }
+
+// fitted replaces all that policy decides on by the fitted pod's.
+//
+// "add" puts a member in place whether it was there or not, so the patch always applies. One that doesn't would be an
+// internal error, which not even failurePolicy covers.
+func fitted(result *policy.Result) (admission.Response, error) {
+	pod := result.Pod
+	patch, err := json.Marshal([]struct {
+		Op    string `json:"op"`
+		Path  string `json:"path"`
+		Value any    `json:"value"`
+	}{
+		{"add", "/metadata/annotations", orEmpty(pod.Annotations)},
+		{"add", "/metadata/labels", orEmpty(pod.Labels)},
+		{"add", "/spec", &pod.Spec},
+	})
+	if err != nil {
+		return admission.Response{}, fmt.Errorf("encode the fitted pod: %w", err)
+	}
+	response := admission.Allowed("")
+	response.Patch = patch
+	response.PatchType = new(admissionv1.PatchTypeJSONPatch)
+	response.Warnings = result.Warnings
+	response.AuditAnnotations = map[string]string{auditPolicies: policyNames(result.Applied.Policies)}
+	return response, nil
+}
+
+// orEmpty keeps null out of the patch.
+func orEmpty(m map[string]string) map[string]string {
+	if m == nil {
+		return map[string]string{}
+	}
+	return m
+}
+
+// denied refuses a pod for all the reasons that there are. denials must not be empty.
+func denied(pod *corev1.Pod, denials []policy.Denial) admission.Response {
+	reason, code := metav1.StatusReasonForbidden, int32(http.StatusForbidden)
+	if !slices.ContainsFunc(denials, func(d policy.Denial) bool { return d.Code != policy.PolicyChanged }) {
+		reason, code = metav1.StatusReasonConflict, http.StatusConflict // may be tried again
+	}
+	sentences := make([]string, 0, len(denials))
+	details := &metav1.StatusDetails{Name: pod.Name, Kind: "pods"}
+	for i, d := range denials {
+		if i == maxDenials {
+			sentences = append(sentences, fmt.Sprintf("and %d more", len(denials)-i))
+			break
+		}
+		sentences = append(sentences, d.String())
+		details.Causes = append(details.Causes, metav1.StatusCause{
+			Type: metav1.CauseType(d.Code), Field: d.Field, Message: policy.Denial{Policy: d.Policy, Message: d.Message}.String(),
+		})
+	}
+	return admission.Response{AdmissionResponse: admissionv1.AdmissionResponse{
+		Result: &metav1.Status{
+			Status: metav1.StatusFailure, Code: code, Reason: reason, Details: details,
+			Message: fmt.Sprintf("Slipway %s: %s", denials[0].Code, strings.Join(sentences, "; ")),
+		},
+		AuditAnnotations: map[string]string{
+			auditReason:   string(denials[0].Code),
+			auditPolicies: policyNames(blamed(denials)),
+		},
+	}}
+}
+
+func blamed(denials []policy.Denial) []policy.PolicyRef {
+	var refs []policy.PolicyRef
+	for _, d := range denials {
+		if d.Policy != nil && !slices.Contains(refs, *d.Policy) {
+			refs = append(refs, *d.Policy)
+		}
+	}
+	return refs
+}
+
+func policyNames(refs []policy.PolicyRef) string {
+	names := make([]string, 0, len(refs))
+	for _, r := range refs {
+		names = append(names, r.String())
+	}
+	return strings.Join(names, ", ")
+}
+
+// notReady asks to try again: what the answer depends on isn't here yet.
+func notReady(what string) admission.Response {
+	return failure(statusNotReady, metav1.StatusReasonServiceUnavailable,
+		"Slipway "+reasonNotReady+": "+what+"; try again", &metav1.StatusDetails{RetryAfterSeconds: retryAfter})
+}
+
+// badRequest says that an AdmissionReview asks for something that this webhook isn't for.
+func badRequest(why string) admission.Response {
+	return failure(http.StatusBadRequest, metav1.StatusReasonBadRequest, "Slipway "+reasonBadRequest+": "+why, nil)
+}
+
+// internalError says no more than where to look: the cause may hold what isn't for the caller.
+func internalError(uid types.UID) admission.Response {
+	response := failure(http.StatusInternalServerError, metav1.StatusReasonInternalError,
+		fmt.Sprintf("Slipway %s: the pod could not be fitted; the webhook's log says why, under uid %s", reasonInternal, uid), nil)
+	response.UID = uid
+	return response
+}
+
+func failure(code int32, reason metav1.StatusReason, message string, details *metav1.StatusDetails) admission.Response {
+	return admission.Response{AdmissionResponse: admissionv1.AdmissionResponse{Result: &metav1.Status{
+		Status: metav1.StatusFailure, Code: code, Reason: reason, Message: message, Details: details,
+	}}}
+}

@@ -1,0 +1,24 @@
+package webhook
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"sigs.k8s.io/yaml"
+)
+
+func TestConfigurationIsTheOneThatWasReviewed(t *testing.T) {
+	got, err := yaml.Marshal(Configuration(AtAddress("127.0.0.1", 9443, []byte("PEM"))))
+	require.NoError(t, err)
+	golden(t, "configuration.yaml", got)
+}
+
+func TestConfigurationReachesAServiceOrAnAddress(t *testing.T) {
+	service := AtService("slipway-system", "slipway-webhook", 443, nil).Service
+	assert.Equal(t, "slipway-system", service.Namespace)
+	assert.Equal(t, "slipway-webhook", service.Name)
+	assert.Equal(t, MutatePath, *service.Path)
+	assert.Equal(t, int32(443), *service.Port)
+	assert.Equal(t, "https://[fd00::1]:9443/mutate", *AtAddress("fd00::1", 9443, nil).URL)
+}

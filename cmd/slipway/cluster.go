@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/slipway-hub/slipway/policy"
+	"github.com/slipway-hub/slipway/policy/v1alpha1"
+)
+
+// clusterConfig is the configuration of the current kubeconfig's context.
+func clusterConfig() (*rest.Config, error) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil).ClientConfig()
+	if err != nil {
+		return nil, failed(fmt.Errorf("find the cluster: %w; name policy files with -f to work offline", err))
+	}
+	return config, nil
+}
+
+// clusterClient reads from the cluster of the current kubeconfig.
+func clusterClient() (client.Client, error) {
+	config, err := clusterConfig()
+	if err != nil {
+		return nil, err
+	}
+	scheme := runtime.NewScheme()
+	if err := corev1.AddToScheme(scheme); err != nil {
+		return nil, failed(err)
+	}
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		return nil, failed(err)
+	}
+	c, err := client.New(config, client.Options{Scheme: scheme})
+	if err != nil {
+		return nil, failed(fmt.Errorf("reach the cluster: %w", err))
+	}
+	return c, nil
+}
+
+// policiesOfCluster reads all policies. Invalid ones are no error here: as on the cluster, they deny the pods that they match.
+func policiesOfCluster(ctx context.Context) (*policySet, error) {
+	c, err := clusterClient()
+	if err != nil {
+		return nil, err
+	}
+	var forCluster v1alpha1.ClusterSpawnPolicyList
+	var namespaced v1alpha1.SpawnPolicyList
+	if err := c.List(ctx, &forCluster); err != nil {
+		return nil, failed(fmt.Errorf("list the ClusterSpawnPolicies: %w", err))
+	}
+	if err := c.List(ctx, &namespaced); err != nil {
+		return nil, failed(fmt.Errorf("list the SpawnPolicies: %w", err))
+	}
+	p := policy.Policies{Cluster: forCluster.Items, Namespaced: namespaced.Items}
+	return &policySet{p, policy.Compile(p)}, nil
+}
+
+// labelsOfNamespace are the labels of a namespace of the cluster.
+func labelsOfNamespace(ctx context.Context, name string) (map[string]string, error) {
+	c, err := clusterClient()
+	if err != nil {
+		return nil, err
+	}
+	namespace := metav1.PartialObjectMetadata{}
+	namespace.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
+	if err := c.Get(ctx, client.ObjectKey{Name: name}, &namespace); err != nil {
+		return nil, failed(fmt.Errorf("get namespace %s: %w; its labels can also be given with --namespace-label", name, err))
+	}
+	return namespace.Labels, nil
+}
+
+// claimsOfNamespace is the metadata of the claims of a namespace of the cluster.
+func claimsOfNamespace(ctx context.Context, name string) ([]metav1.PartialObjectMetadata, error) {
+	c, err := clusterClient()
+	if err != nil {
+		return nil, err
+	}
+	claims := metav1.PartialObjectMetadataList{}
+	claims.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("PersistentVolumeClaimList"))
+	if err := c.List(ctx, &claims, client.InNamespace(name)); err != nil {
+		return nil, failed(fmt.Errorf("list the claims of namespace %s: %w; they can also be given with --claim", name, err))
+	}
+	return claims.Items, nil
+}

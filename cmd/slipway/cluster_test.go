@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/slipway-hub/slipway/certs"
+	"github.com/slipway-hub/slipway/test/cluster"
+	"github.com/slipway-hub/slipway/webhook"
+)
+
+// patience is how long something on the API server may take at most.
+const patience = 30 * time.Second
+
+// hubRights let the hub's account start servers; listing policies is what launch needs to find hub and name by itself.
+const hubRights = `
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: launcher}
+rules:
+  - {apiGroups: [""], resources: [pods], verbs: [create, get, list, watch]}
+  - {apiGroups: [""], resources: [namespaces, nodes, persistentvolumeclaims], verbs: [get, list]}
+  - {apiGroups: [slipway.dev], resources: [spawnpolicies, clusterspawnpolicies], verbs: [list]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: launcher}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: launcher}
+subjects: [{kind: ServiceAccount, namespace: jupyter, name: hub}]
+`
+
+func TestCommandsOnACluster(t *testing.T) {
+	c := prepared(t)
+	t.Run("policies and namespace labels come from the cluster", func(t *testing.T) {
+		t.Setenv("KUBECONFIG", c.Kubeconfig())
+		got := slipway(t, "", "render", "-n", "data101", "--user", "alice")
+		require.Equal(t, exitGood, got.code, got.err)
+		files := slipway(t, "", "render", "-f", examples, "-n", "data101", "--namespace-label", "tier=teaching", "--user", "alice")
+		assert.Equal(t, files.out, strings.ReplaceAll(got.out, `,"generation":1`, ""))
+	})
+	t.Run("a namespace that isn't there", func(t *testing.T) {
+		t.Setenv("KUBECONFIG", c.Kubeconfig())
+		got := slipway(t, "", "render", "-n", "nowhere", "--hub", "campus", "--user", "alice")
+		assert.Equal(t, exitFailed, got.code)
+		assert.Contains(t, got.err, `get namespace nowhere: `)
+	})
+
+	t.Setenv("KUBECONFIG", kubeconfigOf(t, c, "jupyter", "hub"))
+	launch := strings.Fields("launch jupyter-alice -n data101 --hub campus --user alice")
+	t.Run("without the webhook the API server refuses a skeleton", func(t *testing.T) {
+		got := slipway(t, "", launch...)
+		assert.Equal(t, exitFailed, got.code)
+		assert.Contains(t, got.err, "image: Required value")
+		assert.Empty(t, got.out)
+	})
+	runWebhook(t, c)
+	t.Run("a denial is told with its reason", func(t *testing.T) {
+		got := slipway(t, "", append(launch, "--group", "staff")...)
+		assert.Equal(t, exitDenied, got.code)
+		assert.Contains(t, got.err, "Slipway LauncherNotAllowed: spec.launchers: ")
+		assert.Empty(t, got.out)
+	})
+	t.Run("a dry run stores nothing", func(t *testing.T) {
+		got := slipway(t, "", append(launch, "--dry-run")...)
+		assert.Equal(t, exitGood, got.code, got.err)
+		_, err := c.Kubectl(t.Context(), nil, "get", "pod", "-n", "data101", "jupyter-alice")
+		assert.ErrorContains(t, err, "NotFound")
+	})
+	t.Run("hub and pod name come from the policies", func(t *testing.T) {
+		got := slipway(t, "", "launch", "-n", "data101", "--user", "Alice")
+		assert.Equal(t, exitGood, got.code, got.err)
+		assert.Equal(t, "pod/jupyter-alice---3bc51062\n", got.out)
+	})
+	t.Run("launch waits until the pod is admitted where there is no node", func(t *testing.T) {
+		got := slipway(t, "", launch...)
+		assert.Equal(t, exitGood, got.code, got.err)
+		assert.Equal(t, "pod/jupyter-alice\n", got.out)
+		assert.Contains(t, got.err, "Admitted by policy")
+		image, err := c.Kubectl(t.Context(), nil, "get", "pod", "-n", "data101", "jupyter-alice", "-o", "jsonpath={.spec.containers[*].name}")
+		require.NoError(t, err)
+		assert.Equal(t, "notebook mongo postgres", image)
+	})
+	t.Run("no server waits forever", func(t *testing.T) {
+		got := slipway(t, "", "launch", "jupyter-bob", "-n", "data101", "--hub", "campus", "--user", "bob", "--until", "running", "--timeout", "200ms")
+		assert.Equal(t, exitFailed, got.code)
+		assert.Contains(t, got.err, "deadline")
+	})
+}
+
+// prepared gives a cluster with the example policies, and everything that they name.
+func prepared(t *testing.T) *cluster.Cluster {
+	t.Helper()
+	c := cluster.ForTest(t)
+	kubectl := func(stdin string, args ...string) {
+		t.Helper()
+		_, err := c.Kubectl(t.Context(), strings.NewReader(stdin), args...)
+		require.NoError(t, err)
+	}
+	kubectl("", "apply", "-f", "../../charts/slipway/crds")
+	kubectl("", "wait", "--for=condition=Established", "--timeout=30s", "crd/spawnpolicies.slipway.dev", "crd/clusterspawnpolicies.slipway.dev")
+	require.NoError(t, c.CreateNamespace(t.Context(), "jupyter", nil))
+	require.NoError(t, c.EnsureServiceAccount(t.Context(), "jupyter", "hub"))
+	require.NoError(t, c.CreateNamespace(t.Context(), "data101", map[string]string{"tier": "teaching"}))
+	kubectl("", "apply", "-f", examples)
+	kubectl(hubRights, "apply", "-f", "-")
+	return c
+}
+
+// kubeconfigOf writes a kubeconfig with a token of a service account.
+func kubeconfigOf(t *testing.T, c *cluster.Cluster, namespace, account string) string {
+	t.Helper()
+	token, err := c.Kubectl(t.Context(), nil, "create", "token", "-n", namespace, account)
+	require.NoError(t, err)
+	config := clientcmdapi.NewConfig()
+	config.Clusters["c"] = &clientcmdapi.Cluster{Server: c.Config().Host, CertificateAuthorityData: c.Config().CAData}
+	config.AuthInfos["u"] = &clientcmdapi.AuthInfo{Token: strings.TrimSpace(token)}
+	config.Contexts["x"] = &clientcmdapi.Context{Cluster: "c", AuthInfo: "u"}
+	config.CurrentContext = "x"
+	path := filepath.Join(t.TempDir(), "kubeconfig")
+	require.NoError(t, clientcmd.WriteToFile(*config, path))
+	return path
+}
+
+// runWebhook runs the webhook until the test ends, and registers it when it is ready.
+func runWebhook(t *testing.T, c *cluster.Cluster) {
+	t.Helper()
+	folder := t.TempDir()
+	pair, err := certs.SelfSigned([]string{"127.0.0.1"}, time.Now(), time.Hour)
+	require.NoError(t, err)
+	require.NoError(t, pair.Write(folder))
+	port, probes := freePort(t), freePort(t)
+	at := net.JoinHostPort("127.0.0.1", strconv.Itoa(probes))
+
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- webhook.Run(ctx, webhook.Options{
+			Config: c.Config(), Port: port, CertDir: folder, MetricsBindAddress: "0", HealthProbeBindAddress: at,
+		})
+	}()
+	t.Cleanup(func() {
+		cancel()
+		assert.NoError(t, <-ended)
+	})
+	require.Eventually(t, func() bool {
+		response, err := http.Get("http://" + at + "/readyz")
+		if err != nil {
+			return false
+		}
+		return response.StatusCode == http.StatusOK && response.Body.Close() == nil
+	}, patience, 20*time.Millisecond)
+
+	clients, err := kubernetes.NewForConfig(c.Config())
+	require.NoError(t, err)
+	_, err = clients.AdmissionregistrationV1().MutatingWebhookConfigurations().Create(
+		t.Context(), webhook.Configuration(webhook.AtAddress("127.0.0.1", port, pair.CA)), metav1.CreateOptions{})
+	require.NoError(t, err)
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	return listener.Addr().(*net.TCPAddr).Port
+}

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/client-go/applyconfigurations"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+	"sigs.k8s.io/yaml"
+
+	"github.com/slipway-hub/slipway/policy"
+)
+
+// sentPod is a pod that is sent instead of a bare skeleton. The zero value is a bare skeleton.
+type sentPod struct {
+	pod      *corev1.Pod
+	identity policy.Identity
+	surplus  []string
+	// unreadable are the denials of what it says about itself, shape those that no policy changes.
+	unreadable, shape []policy.Denial
+}
+
+// sent reads the pod of --pod: the pod itself, what it says about itself, what it has beyond a bare skeleton, and
+// what no policy would admit.
+func (f *inputFlags) sent() (sentPod, error) {
+	if f.pod == "" {
+		return sentPod{}, nil
+	}
+	data, err := os.ReadFile(f.pod)
+	if err != nil {
+		return sentPod{}, err
+	}
+	s := sentPod{pod: &corev1.Pod{}}
+	if err := yaml.UnmarshalStrict(data, s.pod); err != nil {
+		return s, fmt.Errorf("%s: %w", f.pod, err)
+	}
+	if s.pod.Kind != "Pod" || s.pod.APIVersion != "v1" {
+		return s, fmt.Errorf("%s: holds a %q of %q, and must hold one Pod of v1", f.pod, s.pod.Kind, s.pod.APIVersion)
+	}
+	s.identity, s.unreadable = policy.IdentityOf(s.pod)
+	fields, err := managedFields(s.pod)
+	if err != nil {
+		return s, fmt.Errorf("%s: list the fields: %w", f.pod, err)
+	}
+	created := s.pod.DeepCopy()
+	created.ManagedFields = fields
+	s.surplus, s.shape = policy.Surplus(created)
+	return s, nil
+}
+
+// unreadableBeside leaves out what a flag says instead of the pod.
+func (s *sentPod) unreadableBeside(flags *serverFlags) []policy.Denial {
+	return slices.DeleteFunc(s.unreadable, func(d policy.Denial) bool {
+		return d.Field == "metadata.labels["+policy.LabelHub+"]" ||
+			flags.user != "" && d.Field == "metadata.annotations["+policy.AnnotationUsername+"]"
+	})
+}
+
+// unmanaged are the fields that the API server fills or looks at itself, so that they aren't in managedFields.
+var unmanaged = fieldpath.NewSet(
+	fieldpath.MakePathOrDie("apiVersion"),
+	fieldpath.MakePathOrDie("kind"),
+	fieldpath.MakePathOrDie("metadata", "creationTimestamp"),
+	fieldpath.MakePathOrDie("metadata", "generation"),
+	fieldpath.MakePathOrDie("metadata", "managedFields"),
+	fieldpath.MakePathOrDie("metadata", "name"),
+	fieldpath.MakePathOrDie("metadata", "namespace"),
+	fieldpath.MakePathOrDie("metadata", "resourceVersion"),
+	fieldpath.MakePathOrDie("metadata", "selfLink"),
+	fieldpath.MakePathOrDie("metadata", "uid"),
+	fieldpath.MakePathOrDie("status"),
+)
+
+// managedFields says what a pod was sent with, the way the API server does on CREATE.
+func managedFields(pod *corev1.Pod) ([]metav1.ManagedFieldsEntry, error) {
+	scheme := runtime.NewScheme()
+	if err := corev1.AddToScheme(scheme); err != nil {
+		return nil, err
+	}
+	typed, err := applyconfigurations.NewTypeConverter(scheme).ObjectToTyped(pod)
+	if err != nil {
+		return nil, err
+	}
+	set, err := typed.ToFieldSet()
+	if err != nil {
+		return nil, err
+	}
+	raw, err := set.RecursiveDifference(unmanaged).ToJSON()
+	if err != nil {
+		return nil, err
+	}
+	return []metav1.ManagedFieldsEntry{{
+		Operation: metav1.ManagedFieldsOperationUpdate, FieldsType: "FieldsV1", FieldsV1: metav1.NewFieldsV1(string(raw)),
+	}}, nil
+}
+
+// claimsOf reads the claims of --claim.
+func (f *inputFlags) claimsOf() ([]metav1.PartialObjectMetadata, error) {
+	var claims []metav1.PartialObjectMetadata
+	var problems []error
+	for _, name := range f.claims {
+		data, err := os.ReadFile(name)
+		if err == nil {
+			var found []metav1.PartialObjectMetadata
+			found, err = claimsIn(data)
+			claims = append(claims, found...)
+		}
+		if err != nil {
+			problems = append(problems, fmt.Errorf("--claim %s: %w", name, err))
+		}
+	}
+	return claims, errors.Join(problems...)
+}
+
+// claimsIn reads the claims of one file: documents, or a list as kubectl get prints it.
+func claimsIn(data []byte) ([]metav1.PartialObjectMetadata, error) {
+	var claims []metav1.PartialObjectMetadata
+	documents := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(data)))
+	for {
+		document, err := documents.Read()
+		if errors.Is(err, io.EOF) {
+			return claims, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		var list struct {
+			metav1.PartialObjectMetadata `json:",inline"`
+
+			Items []metav1.PartialObjectMetadata `json:"items"`
+		}
+		if err := yaml.Unmarshal(document, &list); err != nil {
+			return nil, err
+		}
+		found := list.Items
+		if len(found) == 0 && list.Kind != "List" && list.Kind != "" {
+			found = []metav1.PartialObjectMetadata{list.PartialObjectMetadata}
+		}
+		for i := range found {
+			if found[i].Kind != "PersistentVolumeClaim" {
+				return nil, fmt.Errorf("holds a %q: only PersistentVolumeClaims belong here", found[i].Kind)
+			}
+		}
+		claims = append(claims, found...)
+	}
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/yaml"
+
+	"github.com/slipway-hub/slipway/cmd/terminal"
+	"github.com/slipway-hub/slipway/policy"
+)
+
+func newRender(io streams) *cobra.Command {
+	var server serverFlags
+	var input inputFlags
+	var output string
+	cmd := &cobra.Command{
+		Use:   "render --user NAME [-f POLICIES]...",
+		Short: "Print the fitted pod of a server, and its claim",
+		Long: `Prints what the cluster would make of a bare skeleton: a v1 List with the fitted pod, and its home claim where
+policy asks for one. With -f nothing but the files is read.`,
+		Example: `  slipway render -f policies/ --namespace data101 --user alice
+  slipway render -f policies/ --user alice --group staff --profile gpu --option image=pytorch -o json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			server.complete(cmd)
+			encode, err := encoder(output)
+			if err != nil {
+				return invalid(err)
+			}
+			return render(cmd.Context(), &server, &input, encode, io)
+		},
+	}
+	server.register(cmd)
+	input.register(cmd)
+	cmd.Flags().StringVarP(&output, "output", "o", "yaml", "`format`: yaml or json")
+	return cmd
+}
+
+func render(ctx context.Context, server *serverFlags, input *inputFlags, encode func(any) ([]byte, error), io streams) error {
+	r, err := newRequest(ctx, server, input, io.in)
+	if err != nil {
+		return err
+	}
+	result, err := r.apply()
+	if err != nil {
+		return err
+	}
+	warn(io.err, result.Warnings)
+	list, err := listOf(result, r.input.Namespace.Name)
+	if err != nil {
+		return failed(err)
+	}
+	text, err := encode(list)
+	if err != nil {
+		return failed(fmt.Errorf("encode the result: %w", err))
+	}
+	if _, err := io.out.Write(text); err != nil {
+		return failed(fmt.Errorf("write the result: %w", err))
+	}
+	return nil
+}
+
+// encoder is the function that writes an object in a format.
+func encoder(format string) (func(any) ([]byte, error), error) {
+	switch format {
+	case "yaml":
+		return yaml.Marshal, nil
+	case "json":
+		return func(v any) ([]byte, error) {
+			var text bytes.Buffer
+			e := json.NewEncoder(&text)
+			e.SetEscapeHTML(false) // a shell's && stays readable
+			e.SetIndent("", "  ")
+			err := e.Encode(v)
+			return text.Bytes(), err
+		}, nil
+	}
+	return nil, fmt.Errorf("--output %q: the formats are yaml and json", format)
+}
+
+// listOf is the pod and the claim as a v1 List that kubectl takes.
+func listOf(result *policy.Result, namespace string) (map[string]any, error) {
+	pod := result.Pod.DeepCopy()
+	pod.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Pod"))
+	pod.Namespace = namespace
+	objects := []runtime.Object{pod}
+	if result.Claim != nil {
+		claim := result.Claim.DeepCopy()
+		claim.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("PersistentVolumeClaim"))
+		claim.Namespace = namespace
+		objects = append(objects, claim)
+	}
+	items := make([]any, len(objects))
+	for i, o := range objects {
+		item, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
+		if err != nil {
+			return nil, fmt.Errorf("encode the result: %w", err)
+		}
+		delete(item, "status") // nothing has run yet
+		items[i] = item
+	}
+	return map[string]any{"apiVersion": "v1", "kind": "List", "items": items}, nil
+}
+
+// warn writes what the cluster would send to the caller as warnings.
+func warn(w io.Writer, warnings []string) {
+	for _, text := range warnings {
+		fmt.Fprintln(w, terminal.For(w).Yellow("warning: "+text))
+	}
+}

@@ -1,0 +1,244 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/slipway-hub/slipway/policy"
+)
+
+// defaultNamespace is where a server goes that nobody says more of.
+const defaultNamespace = "default"
+
+// serverFlags say which server of which user is meant. All commands about one server have them.
+type serverFlags struct {
+	namespace       string
+	hasNamespace    bool
+	hub             string
+	user            string
+	server          string
+	userID          int64
+	hasUserID       bool
+	groups          []string
+	profile         string
+	options         []string
+	env             []string
+	userAnnotations []string
+}
+
+// register adds the flags. Lists aren't split at commas, since groups and values may hold some.
+func (f *serverFlags) register(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVarP(&f.namespace, "namespace", "n", defaultNamespace, "`namespace` of the server")
+	flags.StringVar(&f.hub, "hub", "", "`hub` that starts the server (default: the only one that the policies name)")
+	flags.StringVar(&f.user, "user", "", "`name` of the user")
+	flags.StringVar(&f.server, "server", "", "`name` of the server (default: the user's default server)")
+	flags.Int64Var(&f.userID, "user-id", 0, "the hub's own `number` of the user, for {userid}")
+	flags.StringArrayVar(&f.groups, "group", nil, "`group` of the user; repeatable")
+	flags.StringVar(&f.profile, "profile", "", "`slug` of the profile (default: the policies' default)")
+	flags.StringArrayVar(&f.options, "option", nil, "`option=choice` of the profile; repeatable")
+	flags.StringArrayVar(&f.env, "env", nil, "environment variable that the hub gives, as `NAME=VALUE`; repeatable")
+	flags.StringArrayVar(&f.userAnnotations, "user-annotation", nil, "fact about the user, as `key=value`; repeatable")
+}
+
+// complete notes which flags were given.
+func (f *serverFlags) complete(cmd *cobra.Command) {
+	f.hasNamespace = cmd.Flags().Changed("namespace")
+	f.hasUserID = cmd.Flags().Changed("user-id")
+}
+
+// identity is what the flags say about the server; over is what it is put over. Every bad flag is in the error.
+func (f *serverFlags) identity(over policy.Identity) (policy.Identity, error) {
+	id := over
+	var problems []error
+	pairs := func(flag string, values []string, into *map[string]string) {
+		m, err := keyValues(flag, values)
+		problems = append(problems, err)
+		if len(m) > 0 {
+			*into = m
+		}
+	}
+	text := func(value string, into *string) {
+		if value != "" {
+			*into = value
+		}
+	}
+	text(f.hub, &id.Hub)
+	text(f.user, &id.User)
+	text(f.server, &id.Server)
+	text(f.profile, &id.Profile)
+	if f.hasUserID {
+		id.UserID = &f.userID
+	}
+	if len(f.groups) > 0 {
+		id.Groups = f.groups
+	}
+	pairs("option", f.options, &id.Options)
+	pairs("user-annotation", f.userAnnotations, &id.UserAnnotations)
+	pairs("env", f.env, &id.Env)
+	if id.User == "" {
+		problems = append(problems, errors.New("--user is needed: the name of the user"))
+	}
+	return id, errors.Join(problems...)
+}
+
+// keyValues reads key=value pairs; a value may be empty and may hold further equals signs.
+func keyValues(flag string, pairs []string) (map[string]string, error) {
+	m := map[string]string{}
+	var problems []error
+	for _, p := range pairs {
+		key, value, ok := strings.Cut(p, "=")
+		_, twice := m[key]
+		switch {
+		case !ok || key == "":
+			problems = append(problems, fmt.Errorf("--%s %q must be of the form key=value", flag, p))
+		case twice:
+			problems = append(problems, fmt.Errorf("--%s %s is given twice", flag, key))
+		default:
+			m[key] = value
+		}
+	}
+	return m, errors.Join(problems...)
+}
+
+// inputFlags are the flags that stand for what the cluster would know by itself.
+type inputFlags struct {
+	files           policyFiles
+	namespaceLabels []string
+	launcher        string
+	claims          []string
+	pod             string
+	inlineEnv       bool
+}
+
+func (f *inputFlags) register(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringArrayVarP((*[]string)(&f.files), "filename", "f", nil,
+		"policies: a `file`, a folder, or - for standard input; repeatable (default: those of the cluster)")
+	flags.StringArrayVar(&f.namespaceLabels, "namespace-label", nil, "label of the namespace, as `key=value`; repeatable")
+	flags.StringVar(&f.launcher, "launcher", "",
+		"service `account` that creates the skeleton, as NAMESPACE/NAME (default: one that the policies list)")
+	flags.StringArrayVar(&f.claims, "claim", nil, "`file` with PersistentVolumeClaims that exist; repeatable")
+	flags.StringVar(&f.pod, "pod", "", "`file` with the pod that is sent instead of a bare skeleton")
+	flags.BoolVar(&f.inlineEnv, "inline-env", false, "show the values of --env instead of references to a Secret")
+}
+
+// request is a server that a command is about, and the policies that decide on it.
+type request struct {
+	policies *policy.Compiled
+	input    policy.Input
+	// shape are denials of the pod that is sent, whatever the policies say.
+	shape []policy.Denial
+}
+
+// apply fits the pod. The error is a failure, and may be a denial.
+func (r *request) apply() (*policy.Result, error) {
+	result, err := r.policies.Apply(r.input)
+	if err != nil {
+		return nil, failed(err)
+	}
+	if denials := slices.Concat(r.shape, result.Denials); len(denials) > 0 {
+		return nil, denied(denials)
+	}
+	return &result, nil
+}
+
+// newRequest reads everything that the flags name.
+func newRequest(ctx context.Context, server *serverFlags, more *inputFlags, in io.Reader) (*request, error) {
+	sent, sentErr := more.sent()
+	id, idErr := server.identity(sent.identity)
+	labels, labelErr := keyValues("namespace-label", more.namespaceLabels)
+	caller, callerErr := more.caller()
+	claims, claimErr := more.claimsOf()
+	if err := errors.Join(sentErr, idErr, labelErr, callerErr, claimErr); err != nil {
+		return nil, invalid(err)
+	}
+	if denials := sent.unreadableBeside(server); len(denials) > 0 {
+		return nil, denied(denials)
+	}
+	namespace := server.namespace
+	if sent.pod != nil && sent.pod.Namespace != "" && !server.hasNamespace {
+		namespace = sent.pod.Namespace
+	}
+	policies, err := more.files.load(ctx, namespace, in)
+	if err != nil {
+		return nil, err
+	}
+	if id.Hub == "" {
+		if id.Hub, err = policies.onlyHub(); err != nil {
+			return nil, invalid(err)
+		}
+	}
+	r := &request{policies: policies.compiled, shape: sent.shape, input: policy.Input{
+		Identity:  id,
+		Namespace: policy.Namespace{Name: namespace, Labels: labels},
+		Caller:    caller,
+		Claims:    claims,
+		Sent:      sent.pod,
+		Surplus:   sent.surplus,
+	}}
+	if len(more.files) == 0 {
+		if err := r.askCluster(ctx, len(labels) == 0, len(more.claims) == 0); err != nil {
+			return nil, err
+		}
+	}
+	if more.inlineEnv {
+		return r, nil
+	}
+	err = r.hideEnv()
+	return r, err
+}
+
+// askCluster adds what the webhook would know beside the policies.
+func (r *request) askCluster(ctx context.Context, labels, claims bool) (err error) {
+	namespace := &r.input.Namespace
+	if labels {
+		if namespace.Labels, err = labelsOfNamespace(ctx, namespace.Name); err != nil {
+			return err
+		}
+	}
+	if claims {
+		r.input.Claims, err = claimsOfNamespace(ctx, namespace.Name)
+	}
+	return err
+}
+
+// hideEnv names the hub's environment instead of holding it, as a skeleton does. A launcher gives each Secret a random
+// end; here the same command prints the same bytes.
+func (r *request) hideEnv() error {
+	id := &r.input.Identity
+	if len(id.Env) == 0 {
+		return nil
+	}
+	id.EnvKeys = slices.Sorted(maps.Keys(id.Env))
+	id.Env = nil
+	name := id.Name
+	if name == "" {
+		result, err := r.policies.Apply(r.input)
+		if err != nil {
+			return failed(err)
+		}
+		name = result.Names.Pod
+	}
+	id.EnvSecret = name + "-env"
+	return nil
+}
+
+// caller is the user name of the launcher's account; empty where none is given.
+func (f *inputFlags) caller() (string, error) {
+	if f.launcher == "" {
+		return "", nil
+	}
+	namespace, name, ok := strings.Cut(f.launcher, "/")
+	if !ok || namespace == "" || name == "" || strings.Contains(name, "/") {
+		return "", fmt.Errorf("--launcher %q must be of the form NAMESPACE/NAME", f.launcher)
+	}
+	return "system:serviceaccount:" + namespace + ":" + name, nil
+}

@@ -1,0 +1,38 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Kubectl runs the real kubectl as the admin of the cluster and returns what it
+// printed. Stdin may be nil. Where kubectl fails, the error holds what it said
+// on standard error, an *exec.ExitError tells its exit code, and stdout is what
+// it had printed until then. Without -n the namespace is default.
+func (c *Cluster) Kubectl(ctx context.Context, stdin io.Reader, args ...string) (stdout string, err error) {
+	cmd := exec.CommandContext(ctx, filepath.Join(c.programs, "kubectl"), args...) //nolint:gosec // the test says what
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 5 * time.Second
+	cmd.Env = append(os.Environ(),
+		"KUBECONFIG="+c.kubeconfig,
+		// What kubectl remembers of one server is wrong for the next that gets
+		// the same port, and the user's preferences don't belong into a test.
+		"KUBECACHEDIR="+filepath.Join(c.scratch.dir, "kubectl"),
+		"KUBERC=off",
+	)
+	var out, errs bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &out, &errs
+	if err := cmd.Run(); err != nil {
+		return out.String(), fmt.Errorf("kubectl %s: %w: %s",
+			strings.Join(args, " "), err, strings.TrimSpace(errs.String()))
+	}
+	return out.String(), nil
+}

@@ -1,0 +1,118 @@
+package apiserver
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/slipway-hub/slipway/certs"
+	"github.com/slipway-hub/slipway/webhook"
+)
+
+// gate stands between the API server and the replicas. It asks both, notes where they differ, and hands on what the
+// first said: so every request of every test is a test that replicas agree.
+type gate struct {
+	replicas []*replica
+	port     int
+	ca       []byte
+	// closed makes the webhook unreachable.
+	closed atomic.Bool
+
+	mu       sync.Mutex
+	asked    int
+	differed []string
+	last     []byte // the last request
+}
+
+func openGate(replicas []*replica) (*gate, error) {
+	pair, err := certs.SelfSigned([]string{"127.0.0.1"}, time.Now(), time.Hour)
+	if err != nil {
+		return nil, err
+	}
+	cert, err := tls.X509KeyPair(pair.Cert, pair.Key)
+	if err != nil {
+		return nil, err
+	}
+	g := &gate{replicas: replicas, ca: pair.CA}
+	server := httptest.NewUnstartedServer(g)
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
+	server.StartTLS()
+	g.port = server.Listener.Addr().(*net.TCPAddr).Port
+	return g, nil
+}
+
+func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil || g.closed.Load() {
+		panic(http.ErrAbortHandler)
+	}
+	first, err := g.ask(body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(first)
+}
+
+// ask gives the first replica's answer.
+func (g *gate) ask(body []byte) ([]byte, error) {
+	answers := make([][]byte, len(g.replicas))
+	for i, r := range g.replicas {
+		var err error
+		if answers[i], err = r.review(body); err != nil {
+			return nil, err
+		}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.asked++
+	g.last = body
+	for _, a := range answers[1:] {
+		if !bytes.Equal(answers[0], a) {
+			g.differed = append(g.differed, fmt.Sprintf("%s\n%s", answers[0], a))
+		}
+	}
+	return answers[0], nil
+}
+
+// lastRequest is the AdmissionReview that the API server sent last.
+func (g *gate) lastRequest() []byte {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return bytes.Clone(g.last)
+}
+
+// count says how often the API server asked, and what the replicas disagreed on.
+func (g *gate) count() (asked int, differed []string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.asked, g.differed
+}
+
+// review sends an AdmissionReview to this replica alone.
+func (r *replica) review(body []byte) ([]byte, error) {
+	answer, err := r.client.Post(r.url(webhook.MutatePath), "application/json", bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	got, err := io.ReadAll(answer.Body)
+	if err == nil && answer.StatusCode != http.StatusOK {
+		err = errors.New(answer.Status + ": " + string(got))
+	}
+	return got, err
+}
+
+func tlsConfig(roots *x509.CertPool) *tls.Config {
+	return &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+}

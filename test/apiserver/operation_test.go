@@ -1,0 +1,280 @@
+package apiserver
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/slipway-hub/slipway/launcher"
+	"github.com/slipway-hub/slipway/policy"
+)
+
+// The gate asks both replicas in every test; this one asks them on purpose, many times, and looks at what it noted.
+func TestTwoReplicasAnswerTheSameBytes(t *testing.T) {
+	w := theWorld(t)
+	ns := w.namespace(t)
+	w.put(t, ns, hubLaunches, course)
+	first, err := w.gate.ask(w.reviewIn(ns))
+	require.NoError(t, err)
+	require.Contains(t, string(first), `"patch":"`)
+	for range 50 {
+		again, err := w.gate.ask(w.reviewIn(ns))
+		require.NoError(t, err)
+		require.Equal(t, string(first), string(again))
+	}
+	denied, err := w.gate.ask(w.reviewIn("default"))
+	require.NoError(t, err)
+	require.Contains(t, string(denied), "NoPolicy")
+	asked, differed := w.gate.count()
+	assert.Greater(t, asked, 50)
+	assert.Empty(t, differed)
+}
+
+func TestAPolicyHoldsFromTheMomentItIsReadAndForNewPodsOnly(t *testing.T) {
+	w := theWorld(t)
+	ns := w.namespace(t)
+	w.put(t, ns, hubLaunches, course)
+	running, err := w.launch(t, ns, nil)
+	require.NoError(t, err)
+
+	client := w.policies("SpawnPolicy", ns)
+	_, err = client.Patch(t.Context(), "course", types.MergePatchType, []byte(`{"spec":{"defaults":{"image":"quay.io/jupyter/other:2"}}}`), metav1.PatchOptions{})
+	require.NoError(t, err)
+	w.settle(t)
+
+	stored, err := w.hub.CoreV1().Pods(ns).Patch(t.Context(), running.Name, types.MergePatchType, []byte(`{"metadata":{"annotations":{"example.org/note":"hi"}}}`), metav1.PatchOptions{})
+	require.NoError(t, err)
+	assert.Equal(t, running.Spec, stored.Spec, "an update is no reason to fit anew")
+	w.remove(t, running)
+
+	pod, err := w.launch(t, ns, nil)
+	require.NoError(t, err)
+	assert.Equal(t, "quay.io/jupyter/other:2", pod.Spec.Containers[0].Image)
+	assert.Contains(t, pod.Annotations[policy.AnnotationApplied], `"name":"course","generation":2`)
+	w.remove(t, pod)
+
+	require.NoError(t, client.Delete(t.Context(), "course", metav1.DeleteOptions{}))
+	require.NoError(t, w.policies("ClusterSpawnPolicy", ns).Delete(t.Context(), ns, metav1.DeleteOptions{}))
+	w.settle(t)
+	_, err = w.launch(t, ns, nil)
+	assert.Equal(t, []policy.Code{policy.NoPolicy}, asDenied(t, err).Codes())
+}
+
+func TestADryRunIsFittedAndNotStored(t *testing.T) {
+	w := theWorld(t)
+	ns := w.namespace(t)
+	w.put(t, ns, hubLaunches, course)
+	pod, err := launcher.Launch(t.Context(), w.hub, alice, ns, launcher.Options{DryRun: true})
+	require.NoError(t, err)
+	assert.Equal(t, "quay.io/jupyter/minimal-notebook:2026-01-05", pod.Spec.Containers[0].Image)
+	pods, err := w.hub.CoreV1().Pods(ns).List(t.Context(), metav1.ListOptions{})
+	require.NoError(t, err)
+	assert.Empty(t, pods.Items)
+}
+
+func TestWhileTheWebhookIsDownSkeletonsWaitAndNobodyElseNotices(t *testing.T) {
+	w := theWorld(t)
+	ns := w.namespace(t)
+	w.put(t, ns, hubLaunches, course)
+	w.gate.closed.Store(true)
+	defer w.gate.closed.Store(false)
+	_, err := w.launch(t, ns, nil)
+	require.ErrorContains(t, err, `failed calling webhook "mutate.slipway.dev"`)
+	_, err = w.hub.CoreV1().Pods(ns).Create(t.Context(), &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "plain"},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "a", Image: "busybox"}}},
+	}, metav1.CreateOptions{})
+	require.NoError(t, err)
+}
+
+func TestTheLauncherSeesAServerAdmittedAndGoneAgain(t *testing.T) {
+	w := theWorld(t)
+	ns := w.namespace(t)
+	w.put(t, ns, hubLaunches, course)
+	var said []string
+	_, err := launcher.Launch(t.Context(), w.hub, alice, ns, launcher.Options{
+		Until: launcher.Running,
+		Progress: func(p launcher.Progress) {
+			said = append(said, p.Message)
+			switch p.Message { // there is no node: we are scheduler and kubelet
+			case "Admitted by policy":
+				// The watch starts after this.
+			case "Waiting for a node":
+				binding := &corev1.Binding{ObjectMeta: metav1.ObjectMeta{Name: alice.Name}, Target: corev1.ObjectReference{Kind: "Node", Name: "node-1"}}
+				assert.NoError(t, w.admin.CoreV1().Pods(ns).Bind(t.Context(), binding, metav1.CreateOptions{}))
+			case "Starting on node node-1":
+				pod := p.Pod.DeepCopy()
+				pod.Status = corev1.PodStatus{Phase: corev1.PodFailed, Reason: "Evicted", Message: "the node was low on memory"}
+				_, err := w.admin.CoreV1().Pods(ns).UpdateStatus(t.Context(), pod, metav1.UpdateOptions{})
+				assert.NoError(t, err)
+			}
+		},
+	})
+	require.ErrorContains(t, err, "Evicted: the node was low on memory")
+	assert.Equal(t, []string{"Asking for " + ns + "/jupyter-alice", "Admitted by policy", "Waiting for a node", "Starting on node node-1"}, said)
+
+	_, err = launcher.Launch(t.Context(), w.hub, alice, ns, launcher.Options{})
+	require.ErrorContains(t, err, "already exists")
+}
+
+func TestMetricsCountAnswersByReason(t *testing.T) {
+	w := theWorld(t)
+	ns := w.namespace(t)
+	_, err := w.launch(t, ns, nil)
+	require.Error(t, err)
+	answer, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/metrics", w.replicas[0].metrics))
+	require.NoError(t, err)
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	require.NoError(t, err)
+	assert.Regexp(t, `slipway_admissions_total\{reason="NoPolicy",result="denied",webhook="mutate"\} [1-9]`, string(text))
+	assert.Regexp(t, `slipway_admission_duration_seconds_count\{webhook="mutate"\} [1-9]`, string(text))
+}
+
+func TestWhatIsNoAdmissionReviewIsABadRequest(t *testing.T) {
+	r := theWorld(t).replicas[0]
+	answer, err := r.client.Post(r.url("/mutate"), "application/json", strings.NewReader(`{"kind":"Pod"}`))
+	require.NoError(t, err)
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	require.NoError(t, err)
+	assert.Equal(t, http.StatusBadRequest, answer.StatusCode)
+	assert.Contains(t, string(text), `Slipway BadRequest: the body is kind "Pod"`)
+	assert.Equal(t, 1, answer.ProtoMajor, "HTTP/2 is off")
+}
+
+// A replica that may not read what it needs never gets ready, answers with an error and can still be stopped.
+func TestAReplicaWithoutItsRightsIsNotReadyAndFailsClosed(t *testing.T) {
+	w := theWorld(t)
+	config, err := w.account(t.Context(), ownNamespace, "blind", []rbacv1.PolicyRule{webhookRights[0]}) // namespaces alone
+	require.NoError(t, err)
+	r, err := startReplica(t.Context(), config)
+	require.NoError(t, err)
+	require.NoError(t, r.await(t.Context(), http.StatusInternalServerError))
+	require.NoError(t, eventually(t.Context(), func() error {
+		body, err := r.review(w.reviewIn("default"))
+		if err != nil {
+			return err
+		}
+		if !strings.Contains(string(body), "Slipway NotReady: ") {
+			return fmt.Errorf("answered %s", body)
+		}
+		return nil
+	}))
+	assert.Contains(t, r.readiness(t), "[-]policies failed")
+	r.stop()
+	select {
+	case err := <-r.ended:
+		assert.NoError(t, err)
+	case <-time.After(soon):
+		t.Fatal("it did not stop")
+	}
+}
+
+// Each right is needed: without it a replica is refused something, and never gets ready.
+func TestEveryRightOfTheWebhookIsNeeded(t *testing.T) {
+	w := theWorld(t)
+	for _, resource := range []string{"namespaces", "spawnpolicies", "clusterspawnpolicies"} {
+		for _, verb := range []string{"list", "watch"} {
+			t.Run(verb+" "+resource, func(t *testing.T) {
+				t.Parallel()
+				config, err := w.account(t.Context(), ownNamespace, "no-"+verb+"-"+resource, without(resource, verb))
+				require.NoError(t, err)
+				refused := make(refusals, 1)
+				config.Wrap(refused.record)
+				r, err := startReplica(t.Context(), config)
+				require.NoError(t, err)
+				select {
+				case path := <-refused:
+					assert.Contains(t, path, "/"+resource)
+				case <-time.After(soon):
+					t.Fatal("it does without")
+				}
+				assert.Contains(t, r.readiness(t), "[-]policies failed")
+				r.stop()
+				<-r.ended
+			})
+		}
+	}
+}
+
+// refusals gets the path of the first request that the API server forbids.
+type refusals chan string
+
+func (r refusals) record(next http.RoundTripper) http.RoundTripper {
+	return roundTripper(func(request *http.Request) (*http.Response, error) {
+		answer, err := next.RoundTrip(request)
+		if err == nil && answer.StatusCode == http.StatusForbidden {
+			select {
+			case r <- request.URL.Path:
+			default:
+			}
+		}
+		return answer, err
+	})
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func TestAReplicaThatIsToldToStopDrains(t *testing.T) {
+	w := theWorld(t)
+	config, err := w.account(t.Context(), ownNamespace, "drained", webhookRights)
+	require.NoError(t, err)
+	r, err := startReplica(t.Context(), config)
+	require.NoError(t, err)
+	require.NoError(t, r.await(t.Context(), http.StatusOK))
+
+	r.stop()
+	require.NoError(t, r.await(t.Context(), http.StatusInternalServerError))
+	assert.Contains(t, r.readiness(t), "[-]running failed")
+	body, err := r.review(w.reviewIn("default"))
+	require.NoError(t, err, "a Service may still send it requests")
+	assert.Contains(t, string(body), "NoPolicy")
+
+	select {
+	case err := <-r.ended:
+		require.NoError(t, err)
+	case <-time.After(soon):
+		t.Fatal("it did not end")
+	}
+	_, err = r.review(w.reviewIn("default"))
+	assert.Error(t, err)
+}
+
+// without is webhookRights but one.
+func without(resource, verb string) []rbacv1.PolicyRule {
+	var rights []rbacv1.PolicyRule
+	for _, rule := range webhookRights {
+		for _, r := range rule.Resources {
+			for _, v := range rule.Verbs {
+				if r != resource || v != verb {
+					rights = append(rights, rbacv1.PolicyRule{APIGroups: rule.APIGroups, Resources: []string{r}, Verbs: []string{v}})
+				}
+			}
+		}
+	}
+	return rights
+}
+
+// readiness is what readyz says in full.
+func (r *replica) readiness(t *testing.T) string {
+	t.Helper()
+	answer, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/readyz?verbose", r.health))
+	require.NoError(t, err)
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	require.NoError(t, err)
+	return string(text)
+}

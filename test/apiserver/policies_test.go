@@ -1,0 +1,140 @@
+package apiserver
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+	"sigs.k8s.io/yaml"
+
+	"github.com/slipway-hub/slipway/policy/v1alpha1"
+)
+
+// hubLaunches lets the tests' hub launch: every namespace needs a policy that says so.
+const hubLaunches = `
+kind: ClusterSpawnPolicy
+metadata: {name: NAMESPACE}
+spec:
+  namespaceSelector: {matchLabels: {test: NAMESPACE}}
+  launchers: [{serviceAccount: {namespace: jupyter, name: hub}, mayAssertGroups: ["*"]}]
+`
+
+// put creates policies, waits until both replicas fit pods by them, and takes them away with the test. NAMESPACE in
+// them stands for the test's; YAML documents may follow each other.
+func (w *world) put(t *testing.T, namespace string, manifests ...string) {
+	t.Helper()
+	for _, m := range manifests {
+		for doc := range strings.SplitSeq(m, "\n---") {
+			require.NoError(t, w.tryPut(t, namespace, doc))
+		}
+	}
+	w.settle(t)
+}
+
+// tryPut creates one policy and gives the API server's error.
+func (w *world) tryPut(t *testing.T, namespace, manifest string) error {
+	t.Helper()
+	object := decodePolicy(t, namespace, manifest)
+	client := w.policies(object.GetKind(), namespace)
+	_, err := client.Create(t.Context(), object, metav1.CreateOptions{})
+	if err == nil {
+		t.Cleanup(func() {
+			_ = client.Delete(context.WithoutCancel(t.Context()), object.GetName(), metav1.DeleteOptions{}) // a test may have done so
+		})
+	}
+	return err
+}
+
+func decodePolicy(t *testing.T, namespace, manifest string) *unstructured.Unstructured {
+	t.Helper()
+	object := &unstructured.Unstructured{}
+	text := strings.ReplaceAll(manifest, "NAMESPACE", namespace)
+	require.NoError(t, yaml.Unmarshal([]byte("apiVersion: slipway.dev/v1alpha1\n"+text), &object.Object))
+	if object.GetKind() == "SpawnPolicy" {
+		object.SetNamespace(namespace)
+	}
+	return object
+}
+
+func (w *world) policies(kind, namespace string) dynamic.ResourceInterface {
+	if kind == "ClusterSpawnPolicy" {
+		return w.dynamic.Resource(v1alpha1.GroupVersion.WithResource("clusterspawnpolicies"))
+	}
+	return w.dynamic.Resource(v1alpha1.GroupVersion.WithResource("spawnpolicies")).Namespace(namespace)
+}
+
+// markerNamespace holds a policy of each kind that does nothing but say how far the replicas have read.
+const markerNamespace = "settle"
+
+// settle waits until both replicas have seen every policy that was written before. Of one kind they see changes in
+// order, so it is enough to write a marker of each kind and to wait for pods that carry both.
+func (w *world) settle(t *testing.T) {
+	t.Helper()
+	number := strconv.Itoa(int(numbers.Add(1)))
+	for _, kind := range []string{"ClusterSpawnPolicy", "SpawnPolicy"} {
+		object := decodePolicy(t, markerNamespace, fmt.Sprintf(`
+kind: %s
+metadata: {name: settle}
+spec:
+  launchers: [{serviceAccount: {namespace: jupyter, name: hub}}]
+  defaults: {image: none, extraAnnotations: {seen-%s: "%s"}}
+`, kind, kind, number))
+		if kind == "ClusterSpawnPolicy" {
+			require.NoError(t, unstructured.SetNestedStringMap(object.Object, map[string]string{"test": markerNamespace}, "spec", "namespaceSelector", "matchLabels"))
+		}
+		data, err := json.Marshal(object)
+		require.NoError(t, err)
+		_, err = w.policies(kind, markerNamespace).Patch(t.Context(), "settle", types.ApplyPatchType, data, metav1.PatchOptions{FieldManager: "test", Force: new(true)})
+		require.NoError(t, err)
+	}
+	for i, r := range w.replicas {
+		require.NoError(t, eventually(t.Context(), func() error {
+			answer := r.judge(t, w.reviewIn(markerNamespace))
+			for _, kind := range []string{"ClusterSpawnPolicy", "SpawnPolicy"} {
+				if want := fmt.Sprintf(`"seen-%s":"%s"`, kind, number); !bytes.Contains(answer.Patch, []byte(want)) {
+					return fmt.Errorf("replica %d hasn't read the last %s: %+v", i, kind, answer.Result)
+				}
+			}
+			return nil
+		}))
+	}
+}
+
+// settleNamespace waits until both replicas know a namespace.
+func (w *world) settleNamespace(t *testing.T, name string) {
+	t.Helper()
+	for i, r := range w.replicas {
+		require.NoError(t, eventually(t.Context(), func() error {
+			if answer := r.judge(t, w.reviewIn(name)); answer.Result != nil && strings.Contains(answer.Result.Message, "isn't known here yet") {
+				return fmt.Errorf("replica %d doesn't know namespace %s", i, name)
+			}
+			return nil
+		}))
+	}
+}
+
+// reviewIn is the AdmissionReview of alice's bare skeleton in a namespace: what the API server sent at the start, there.
+func (w *world) reviewIn(namespace string) []byte {
+	return bytes.ReplaceAll(w.firstReview, []byte(`"namespace":"default"`), []byte(`"namespace":"`+namespace+`"`))
+}
+
+// judge asks one replica.
+func (r *replica) judge(t *testing.T, review []byte) *admissionv1.AdmissionResponse {
+	t.Helper()
+	body, err := r.review(review)
+	require.NoError(t, err)
+	answer := admissionv1.AdmissionReview{}
+	require.NoError(t, json.Unmarshal(body, &answer), "%s", body)
+	require.NotNil(t, answer.Response)
+	return answer.Response
+}

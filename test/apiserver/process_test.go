@@ -1,0 +1,74 @@
+package apiserver
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/slipway-hub/slipway/certs"
+)
+
+// The program as a pod runs it: flags, a log of JSON, readiness, a certificate that comes late and is replaced, SIGTERM.
+func TestTheProgramServesAndEnds(t *testing.T) {
+	w := theWorld(t)
+	ports, err := freePorts(3)
+	require.NoError(t, err)
+	dir := t.TempDir()
+	program := filepath.Join(t.TempDir(), "slipway-webhook")
+	built, err := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", program, "github.com/slipway-hub/slipway/cmd/slipway-webhook").CombinedOutput()
+	require.NoError(t, err, "%s", built)
+
+	cmd := exec.CommandContext(t.Context(), program, "--cert-dir", dir, "--bind-address", "127.0.0.1", "--port", fmt.Sprint(ports[0]),
+		"--health-probe-bind-address", fmt.Sprintf("127.0.0.1:%d", ports[1]), "--metrics-bind-address", fmt.Sprintf("127.0.0.1:%d", ports[2]),
+		"--drain-delay", "0s", "--log-level", "debug")
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+w.cluster.Kubeconfig())
+	log, err := cmd.StderrPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	var lines []string
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		for s := bufio.NewScanner(log); s.Scan(); {
+			lines = append(lines, s.Text())
+		}
+	}()
+
+	r := &replica{port: ports[0], health: ports[1]}
+	require.NoError(t, r.await(t.Context(), http.StatusInternalServerError))
+	assert.Contains(t, r.readiness(t), "[-]certificate failed")
+	for range 2 {
+		pair, err := certs.SelfSigned([]string{"127.0.0.1"}, time.Now(), time.Hour)
+		require.NoError(t, err)
+		require.NoError(t, pair.Write(dir))
+		require.NoError(t, r.await(t.Context(), http.StatusOK))
+		r.client = trusting(pair.CA)
+		require.NoError(t, eventually(t.Context(), func() error {
+			body, err := r.review(w.reviewIn("default"))
+			if err == nil && !strings.Contains(string(body), "NoPolicy") {
+				err = errors.New(string(body))
+			}
+			return err
+		}))
+	}
+
+	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+	<-read
+	require.NoError(t, cmd.Wait(), "a clean end is exit code 0\n%s", strings.Join(lines, "\n"))
+	require.NotEmpty(t, lines)
+	for _, line := range lines {
+		assert.True(t, json.Valid([]byte(line)), "not JSON: %s", line)
+	}
+}

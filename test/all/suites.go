@@ -1,0 +1,27 @@
+package main
+
+// suites are all suites, in the order in which they run.
+func suites() []suite {
+	return []suite{
+		{
+			// Compiling Kubernetes takes minutes the first time. Done by a test, it would exceed the test's time and
+			// show no progress.
+			name:   "Kubernetes, for the tests against a real API server",
+			needed: true,
+			command: func(string) []string {
+				return []string{"go", "run", "./test/cluster/run", "--build-only"}
+			},
+		},
+		{
+			name:   "Go",
+			report: "go.xml",
+			command: func(report string) []string {
+				return []string{
+					"go", "tool", "-modfile=tools/go.mod", "gotestsum", "--format", "pkgname", "--junitfile", report, "--",
+					// A cached result would say nothing of the real API server.
+					"-count=1", "-shuffle=on", "-timeout=15m", "./...",
+				}
+			},
+		},
+	}
+}

@@ -84,14 +84,38 @@ func decodeSetting(into reflect.Value, name string, value any, path *field.Path)
 
 func decodeItems(into reflect.Value, value any, s shape, path *field.Path) field.ErrorList {
 	items, paths, errs := asList(value, s, path)
+	_, isList := value.([]any)
 	list := reflect.MakeSlice(into.Type(), len(items), len(items))
 	for i, item := range items {
 		errs = append(errs, decodeStrict(list.Index(i), item, paths[i])...)
-		if t, ok := item.(tree); ok && s != anonymous && identity(t, s) == "" {
-			errs = append(errs, field.Required(paths[i].Child(map[shape]string{byName: "name", byMountPath: "mountPath"}[s]), ""))
+		// An item of a map may be a part, for a weaker layer's item of that key: see checkComplete.
+		if t, ok := item.(tree); ok && isList && s != anonymous && identity(t, s) == "" {
+			errs = append(errs, identityRequired(s, paths[i]))
 		}
 	}
 	into.Set(list)
+	return errs
+}
+
+func identityRequired(s shape, path *field.Path) *field.Error {
+	return field.Required(path.Child(map[shape]string{byName: "name", byMountPath: "mountPath"}[s]), "")
+}
+
+// checkComplete finds the items of maps that are still without an identity when all layers are merged.
+func checkComplete(merged tree) field.ErrorList {
+	var errs field.ErrorList
+	for _, name := range slices.Sorted(maps.Keys(merged)) {
+		keyed, isMap := merged[name].(tree)
+		s := definitions[name].shape
+		if !isMap || s != byName && s != byMountPath {
+			continue
+		}
+		for _, key := range slices.Sorted(maps.Keys(keyed)) {
+			if item, ok := keyed[key].(tree); ok && identity(named(item, key), s) == "" {
+				errs = append(errs, identityRequired(s, field.NewPath(name).Key(key)))
+			}
+		}
+	}
 	return errs
 }
 

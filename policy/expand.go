@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
@@ -208,7 +209,7 @@ func (e *expander) expanded(v reflect.Value) reflect.Value {
 	case reflect.Map:
 		out.Set(reflect.MakeMapWithSize(v.Type(), v.Len()))
 		for it := v.MapRange(); it.Next(); {
-			out.SetMapIndex(it.Key(), e.expanded(it.Value()))
+			out.SetMapIndex(it.Key(), e.expandedItem(it.Key(), it.Value()))
 		}
 	case reflect.Struct:
 		out.Set(v)
@@ -220,6 +221,19 @@ func (e *expander) expanded(v reflect.Value) reflect.Value {
 	default:
 		out.Set(v)
 	}
+	return out
+}
+
+// expandedItem keeps the name of a variable that is called after its key.
+func (e *expander) expandedItem(key, item reflect.Value) reflect.Value {
+	v, ok := item.Interface().(corev1.EnvVar)
+	if !ok || v.Name != key.String() {
+		return e.expanded(item)
+	}
+	v.Name = ""
+	out := reflect.New(item.Type()).Elem()
+	out.Set(e.expanded(reflect.ValueOf(v)))
+	out.FieldByName("Name").SetString(key.String())
 	return out
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/yaml"
 )
@@ -87,4 +88,20 @@ func TestUnsetThatNamesNothingIsAnError(t *testing.T) {
 			assert.ErrorContains(t, err, want, path)
 		}
 	}
+}
+
+func TestAMapItemMayBeAPartOfAWeakerLayersItem(t *testing.T) {
+	const part = "{volumeMounts: {home: {subPath: mine}}}"
+	weaker := baseline + namespaced("a", "{defaults: {volumes: {home: {emptyDir: {}}}, volumeMounts: {home: {mountPath: /home}}}}")
+	r := fitted(t, compiled(t, weaker+namespaced("b", "{defaults: "+part+"}")), aliceIn("research"))
+	assert.Equal(t, []corev1.VolumeMount{{Name: "home", MountPath: "/home", SubPath: "mine"}}, notebook(r.Pod).VolumeMounts)
+
+	alone := denied(t, compiled(t, baseline+namespaced("b", "{defaults: "+part+"}")), aliceIn("research"))
+	require.Len(t, alone, 1)
+	assert.Equal(t, "volumeMounts[home].mountPath", alone[0].Field)
+}
+
+func TestAVariablesNameIsNoTemplate(t *testing.T) {
+	c := compiled(t, baseline+namespaced("a", `{defaults: {environment: {"KEY_{username}": "{username}"}}}`))
+	assert.Equal(t, "alice", envOf(fitted(t, c, aliceIn("research")).Pod)["KEY_{username}"])
 }

@@ -191,6 +191,9 @@ func TestEveryRightOfTheWebhookIsNeeded(t *testing.T) {
 				t.Parallel()
 				config, err := w.Account(t.Context(), world.OwnNamespace, "no-"+verb+"-"+resource, without(resource, verb))
 				require.NoError(t, err)
+				if verb == "list" {
+					config.Wrap(withoutStreaming)
+				}
 				refused := make(refusals, 1)
 				config.Wrap(refused.record)
 				r, err := world.StartReplica(t.Context(), config)
@@ -222,6 +225,21 @@ func (r refusals) record(next http.RoundTripper) http.RoundTripper {
 			}
 		}
 		return answer, err
+	})
+}
+
+// withoutStreaming is an API server that doesn't begin a watch with what is there, so that informers have to list. By one
+// that does, the right to list isn't used.
+func withoutStreaming(next http.RoundTripper) http.RoundTripper {
+	return roundTripper(func(request *http.Request) (*http.Response, error) {
+		if !request.URL.Query().Has("sendInitialEvents") {
+			return next.RoundTrip(request)
+		}
+		const invalid = `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Invalid","code":422}`
+		return &http.Response{
+			StatusCode: http.StatusUnprocessableEntity, Header: http.Header{"Content-Type": {"application/json"}},
+			Body: io.NopCloser(strings.NewReader(invalid)), Request: request,
+		}, nil
 	})
 }
 

@@ -1,6 +1,7 @@
 package parity
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -98,7 +99,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintf(os.Stdout, "parity:   %s: %s; ours: %s\n", e.Name, e.Upstream, e.Instead)
 	}
 	for _, e := range HubExemptions() {
-		fmt.Fprintf(os.Stdout, "parity:   hub %s: %s\n", e.Hub, e.Why)
+		fmt.Fprintf(os.Stdout, "parity:   hub %s: %s\n", cmp.Or(e.Hub, "*"), e.Why)
 	}
 	m.Run()
 }

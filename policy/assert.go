@@ -49,16 +49,28 @@ func (x *server) assertEveryContainer(pod *corev1.Pod, a assertion) {
 	_, escalation := a["allowPrivilegeEscalation"]
 	noPrivilege := privileged && !isTrue(x.s.Privileged)
 	noEscalation := escalation && x.s.AllowPrivilegeEscalation != nil && !*x.s.AllowPrivilegeEscalation
+	restrict := func(sc **corev1.SecurityContext) {
+		if noPrivilege && *sc != nil && (*sc).Privileged != nil || noEscalation {
+			own := corev1.SecurityContext{} // it may be shared with a plan
+			if *sc != nil {
+				own = **sc
+			}
+			*sc = &own
+		}
+		if noPrivilege && *sc != nil {
+			(*sc).Privileged = nil
+		}
+		if noEscalation {
+			(*sc).AllowPrivilegeEscalation = x.s.AllowPrivilegeEscalation
+		}
+	}
 	for _, list := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
 		for i := range list {
-			c := &list[i]
-			if noPrivilege && c.SecurityContext != nil && c.SecurityContext.Privileged != nil {
-				containerContext(c).Privileged = nil
-			}
-			if noEscalation {
-				containerContext(c).AllowPrivilegeEscalation = x.s.AllowPrivilegeEscalation
-			}
+			restrict(&list[i].SecurityContext)
 		}
+	}
+	for i := range pod.Spec.EphemeralContainers {
+		restrict(&pod.Spec.EphemeralContainers[i].SecurityContext)
 	}
 }
 

@@ -69,11 +69,15 @@ func (ts *templates) parse(value any, known []string, path *field.Path) field.Er
 
 // server is one server in the making: the names and values that templates are expanded with.
 type server struct {
-	in    *Input
-	plan  *plan
-	s     *settings
-	hubNS string
-	names Names
+	in       *Input
+	policies []*compiledPolicy
+	sel      selection
+	plan     *plan
+	s        *settings
+	hubNS    string
+	names    Names
+	// ownClaim is the claim's name by the template, which names.Claim is unless another was chosen.
+	ownClaim string
 }
 
 // value gives what a placeholder stands for.

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	sigsjson "sigs.k8s.io/json"
@@ -142,6 +143,14 @@ func (x *server) podAnnotations() map[string]string {
 		annotations = map[string]string{}
 	}
 	maps.Copy(annotations, x.in.Identity.Annotations())
-	annotations[AnnotationApplied] = x.plan.appliedJSON
+	annotations[AnnotationApplied] = x.applied()
 	return annotations
+}
+
+// applied is the value of the annotation that says which policies made the pod.
+func (x *server) applied() string {
+	if x.names.Claim == x.ownClaim {
+		return x.plan.appliedJSON
+	}
+	return strings.TrimSuffix(x.plan.appliedJSON, "}") + `,"claim":` + asJSON(x.names.Claim) + "}"
 }

@@ -28,7 +28,9 @@ func (x *server) expandNames() []Denial {
 	if len(denials) > 0 {
 		return denials
 	}
-	x.names.Claim = x.claimName(x.names.Claim)
+	if d := x.chooseClaim(); d != nil {
+		denials = append(denials, *d)
+	}
 	if host, err := x.connectHost(); err != nil {
 		denials = append(denials, denyf(TemplateInvalid, nil, "podConnectIp", "%v", err))
 	} else if host != "" {

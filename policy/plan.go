@@ -44,8 +44,10 @@ type plan struct {
 	hubEnv, metadataAllow [][]string
 	// adoptUnlabelled: claims without a hub label may be a user's home.
 	adoptUnlabelled bool
-	// appliedJSON is applied as the annotation holds it.
+	// appliedJSON is applied as the annotation holds it, where the claim is the template's own.
 	appliedJSON string
+	// additions say what may be added after the pod was fitted.
+	additions additions
 }
 
 // planCache keeps plans, by policies and selection. What was typed by a user is never kept, so its size is
@@ -84,7 +86,7 @@ func (c *Compiled) planFor(policies []*compiledPolicy, sel selection) *plan {
 }
 
 func newPlan(policies []*compiledPolicy, sel selection) *plan {
-	p := &plan{mode: skeletonMode(policies), adoptUnlabelled: adoptsUnlabelled(policies)}
+	p := &plan{mode: skeletonMode(policies), adoptUnlabelled: adoptsUnlabelled(policies), additions: additionsOf(policies)}
 	merged := tree{}
 	layers := layersOf(policies, sel)
 	for i := range layers {
@@ -102,6 +104,9 @@ func newPlan(policies []*compiledPolicy, sel selection) *plan {
 		p.templates, errs = compileTemplates(p.settings, merged, nil)
 	}
 	p.blame(nil, errs)
+	if len(p.errs) > 0 {
+		return p
+	}
 	p.asserted[0] = assertionOf(layers, layerNamespaceEnforced, merged)
 	p.asserted[1] = assertionOf(layers, layerClusterEnforced, merged)
 	p.applied.Hash = hashOf(policies)
@@ -114,12 +119,21 @@ func newPlan(policies []*compiledPolicy, sel selection) *plan {
 			p.metadataAllow = append(p.metadataAllow, c.spec.Metadata.Allow)
 		}
 	}
+	p.applied.Labels, p.applied.Annotations = governedKeys(p.settings)
 	encoded, err := json.Marshal(p.applied)
 	if err != nil {
 		p.errs = append(p.errs, denyf(PolicyInvalid, nil, "", "encode the applied policies: %v", err))
 	}
 	p.appliedJSON = string(encoded)
 	return p
+}
+
+// governedKeys are the keys of labels and annotations that policy gives a pod, beside those that say who it is for.
+func governedKeys(s *settings) (labels, annotations []string) {
+	all := map[string]string{labelComponent: "", labelComponentNew: ""}
+	maps.Copy(all, s.CommonLabels)
+	maps.Copy(all, s.ExtraLabels)
+	return slices.Sorted(maps.Keys(all)), slices.Sorted(maps.Keys(s.ExtraAnnotations))
 }
 
 func (p *plan) blame(policy *PolicyRef, errs field.ErrorList) {

@@ -272,7 +272,7 @@ func TestMutateFailsClosed(t *testing.T) {
 			if c.change != nil {
 				c.change(&req)
 			}
-			response := m.Handle(t.Context(), req)
+			response := decide(t, m, req)
 			require.False(t, response.Allowed)
 			assert.Empty(t, response.Patch)
 			assert.Equal(t, c.code, response.Result.Code)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/go-logr/logr/funcr"
@@ -85,7 +86,7 @@ func apply(t *testing.T, p *policies, namespace string) policy.Result {
 
 func TestPoliciesAreCompiledWhenTheyChangeAndOnlyThen(t *testing.T) {
 	cache := &stored{}
-	p := &policies{reader: cache}
+	p := &policies{reader: cache, now: time.Now}
 	require.ErrorContains(t, p.Ready(nil), "aren't read yet")
 	_, ready, err := p.Apply(aliceIn("a"))
 	require.NoError(t, err)
@@ -124,7 +125,7 @@ func TestPoliciesAreCompiledWhenTheyChangeAndOnlyThen(t *testing.T) {
 func TestPoliciesDoNotDependOnTheCachesOrder(t *testing.T) {
 	course := "kind: SpawnPolicy\nmetadata: {name: course, namespace: a}\nspec: {defaults: {image: b}}"
 	cache := &stored{}
-	p := &policies{reader: cache}
+	p := &policies{reader: cache, now: time.Now}
 	cache.put(t, everybody, course, strings.Replace(course, "name: course", "name: another", 1))
 	require.NoError(t, p.refresh(t.Context()))
 	first := p.current.Load()
@@ -159,7 +160,7 @@ func TestOnePolicyThatCannotBeReadStopsNobodyElse(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cache := &stored{}
 			cache.put(t, everybody, c.broken)
-			p := &policies{reader: cache}
+			p := &policies{reader: cache, now: time.Now}
 			require.NoError(t, p.refresh(t.Context()))
 			for namespace, denied := range c.denied {
 				result := apply(t, p, namespace)
@@ -183,7 +184,7 @@ func TestPoliciesReportWhichAreBrokenWithoutQuotingThem(t *testing.T) {
 	cache.put(t,
 		"kind: SpawnPolicy\nmetadata: {name: typo, namespace: a}\nspec: {defaults: {environment: {TOKEN: ["+secret+"]}}}",
 		"kind: SpawnPolicy\nmetadata: {name: newer, namespace: a}\nspec: {"+secret+": true}")
-	p := &policies{reader: cache, log: funcr.New(func(_, args string) { fmt.Fprintln(&log, args) }, funcr.Options{Verbosity: 10})}
+	p := &policies{reader: cache, now: time.Now, log: funcr.New(func(_, args string) { fmt.Fprintln(&log, args) }, funcr.Options{Verbosity: 10})}
 	require.NoError(t, p.refresh(t.Context()))
 	assert.Contains(t, log.String(), `"policy"="SpawnPolicy a/typo"`)
 	assert.Contains(t, log.String(), "spec.defaults.environment")
@@ -197,7 +198,7 @@ func TestABurstOfChangesIsOneCompilation(t *testing.T) {
 		entered <- struct{}{}
 		<-proceed
 	}}
-	p := &policies{reader: cache, log: logr.Discard(), changed: make(chan struct{}, 1)}
+	p := &policies{reader: cache, now: time.Now, log: logr.Discard(), changed: make(chan struct{}, 1)}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() { ended <- p.Start(ctx) }()
@@ -223,7 +224,7 @@ func TestABurstOfChangesIsOneCompilation(t *testing.T) {
 
 func TestPoliciesEndWithTheCachesError(t *testing.T) {
 	broken := errors.New("the cache was stopped")
-	p := &policies{reader: &stored{err: broken}}
+	p := &policies{reader: &stored{err: broken}, now: time.Now}
 	assert.ErrorIs(t, p.Start(t.Context()), broken)
 	assert.Error(t, p.Ready(nil))
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/slipway-hub/slipway/launcher"
 	"github.com/slipway-hub/slipway/policy"
 	"github.com/slipway-hub/slipway/test/world"
+	"github.com/slipway-hub/slipway/webhook"
 )
 
 // The gate asks both replicas in every test; this one asks them on purpose, many times, and looks at what it noted.
@@ -25,15 +26,15 @@ func TestTwoReplicasAnswerTheSameBytes(t *testing.T) {
 	w := world.ForTest(t)
 	ns := w.Namespace(t)
 	w.Put(t, ns, world.HubLaunches, course)
-	first, err := w.Gate.Ask(w.ReviewIn(ns))
+	first, err := w.Gate.Ask(webhook.MutatePath, w.ReviewIn(ns))
 	require.NoError(t, err)
 	require.Contains(t, string(first), `"patch":"`)
 	for range 50 {
-		again, err := w.Gate.Ask(w.ReviewIn(ns))
+		again, err := w.Gate.Ask(webhook.MutatePath, w.ReviewIn(ns))
 		require.NoError(t, err)
 		require.Equal(t, string(first), string(again))
 	}
-	denied, err := w.Gate.Ask(w.ReviewIn("default"))
+	denied, err := w.Gate.Ask(webhook.MutatePath, w.ReviewIn("default"))
 	require.NoError(t, err)
 	require.Contains(t, string(denied), "NoPolicy")
 	asked, differed := w.Gate.Count()

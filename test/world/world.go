@@ -175,7 +175,7 @@ func (w *World) trySkeletonWithoutWebhook(ctx context.Context) error {
 
 // WebhookRights are all that the webhook may do.
 var WebhookRights = []rbacv1.PolicyRule{
-	{APIGroups: []string{""}, Resources: []string{"namespaces"}, Verbs: []string{"list", "watch"}},
+	{APIGroups: []string{""}, Resources: []string{"namespaces", "persistentvolumeclaims"}, Verbs: []string{"list", "watch"}},
 	{APIGroups: []string{v1alpha1.GroupVersion.Group}, Resources: []string{"spawnpolicies", "clusterspawnpolicies"}, Verbs: []string{"list", "watch"}},
 }
 
@@ -250,8 +250,12 @@ func (w *World) register(ctx context.Context) error {
 	if w.Gate, err = openGate(w.Replicas); err != nil {
 		return err
 	}
-	configuration := webhook.Configuration(webhook.AtAddress("127.0.0.1", w.Gate.Port, w.Gate.CA))
-	if _, err := w.Admin.AdmissionregistrationV1().MutatingWebhookConfigurations().Create(ctx, configuration, metav1.CreateOptions{}); err != nil {
+	at := webhook.AtAddress("127.0.0.1", w.Gate.Port, w.Gate.CA)
+	launchers := []string{"system:serviceaccount:" + HubNamespace + ":" + HubAccount}
+	api := w.Admin.AdmissionregistrationV1()
+	_, mutateErr := api.MutatingWebhookConfigurations().Create(ctx, webhook.Configuration(at), metav1.CreateOptions{})
+	_, verifyErr := api.ValidatingWebhookConfigurations().Create(ctx, webhook.VerifyConfiguration(at, launchers), metav1.CreateOptions{})
+	if err := errors.Join(mutateErr, verifyErr); err != nil {
 		return err
 	}
 	err = Eventually(ctx, func() error {

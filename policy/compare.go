@@ -53,7 +53,9 @@ type place struct {
 	pattern string
 	// name is that of the list item or map key which stands here; "" anywhere else.
 	name string
-	spec *corev1.PodSpec
+	// alone: nothing of the list or map that this stands in was wanted.
+	alone bool
+	spec  *corev1.PodSpec
 }
 
 func (p place) field(name string) place {
@@ -71,6 +73,12 @@ func (p place) item(key, name string) place {
 	return place{path: p.path + "[" + key + "]", pattern: pattern, name: name, spec: p.spec}
 }
 
+// ifAlone notes whether the wanted list or map is empty.
+func (p place) ifAlone(want reflect.Value) place {
+	p.alone = want.Len() == 0
+	return p
+}
+
 // compare: what want doesn't say (its zero value) may be added; what it says must stand there.
 func (c *comparison) compare(at place, want, have reflect.Value) {
 	switch {
@@ -79,7 +87,7 @@ func (c *comparison) compare(at place, want, have reflect.Value) {
 			c.changed = append(c.changed, at.path)
 		}
 		return
-	case isAbsent(want):
+	case isAbsent(want) && !holds(want):
 		c.add(at, have)
 		return
 	}
@@ -96,6 +104,16 @@ func (c *comparison) compare(at place, want, have reflect.Value) {
 		if !want.Equal(have) && !replacedInTree(at, have) {
 			c.changed = append(c.changed, at.path)
 		}
+	}
+}
+
+// holds: what is looked into even where nothing is wanted, to tell which of it is an addition.
+func holds(v reflect.Value) bool {
+	switch v.Kind() {
+	case reflect.Struct, reflect.Map, reflect.Slice:
+		return v.Type() != quantityType
+	default:
+		return false
 	}
 }
 
@@ -145,7 +163,7 @@ func (c *comparison) compareMap(at place, want, have reflect.Value) {
 	}
 	for _, key := range sortedKeys(have) {
 		if !want.MapIndex(key).IsValid() {
-			c.add(at.item(key.String(), key.String()), have.MapIndex(key))
+			c.add(at.item(key.String(), key.String()).ifAlone(want), have.MapIndex(key))
 		}
 	}
 }
@@ -175,6 +193,9 @@ func (c *comparison) compareSlice(at place, want, have reflect.Value) {
 	case id == nil && isSet(at.pattern):
 		c.compareSet(at, want, have)
 		return
+	case id == nil && want.Len() == 0:
+		c.add(at, have)
+		return
 	case id == nil:
 		c.compareInOrder(at, want, have)
 		return
@@ -195,7 +216,7 @@ func (c *comparison) compareSlice(at place, want, have reflect.Value) {
 	}
 	for j := range have.Len() {
 		if h := have.Index(j); !found[j] {
-			c.add(at.item(id(h), nameOf(h, id(h))), h)
+			c.add(at.item(id(h), nameOf(h, id(h))).ifAlone(want), h)
 		}
 	}
 }

@@ -31,7 +31,7 @@ var fillIns = []fillIn{
 	{"spec.securityContext", "default", equals(corev1.PodSecurityContext{})},
 	{"spec.serviceAccountName", "ServiceAccount", equals("default")},
 	{"spec.serviceAccount", "default", func(at place, v any) bool { return v == at.spec.ServiceAccountName }},
-	{"spec.imagePullSecrets", "ServiceAccount", func(at place, _ any) bool { return at.name == "" }}, // where the pod has none
+	{"spec.imagePullSecrets", "ServiceAccount", func(at place, _ any) bool { return at.alone }},
 	{"V", "ServiceAccount", isTokenVolume},
 	{"C.volumeMounts", "ServiceAccount", isTokenMount},
 	{"spec.priority", "Priority", nil},

@@ -91,7 +91,7 @@ func TestWhileTheWebhookIsDownSkeletonsWaitAndNobodyElseNotices(t *testing.T) {
 	defer w.Gate.Closed.Store(false)
 	_, err := w.Launch(t, ns, nil)
 	require.ErrorContains(t, err, `failed calling webhook "mutate.slipway.dev"`)
-	_, err = w.Hub.CoreV1().Pods(ns).Create(t.Context(), &corev1.Pod{
+	_, err = w.Forger.CoreV1().Pods(ns).Create(t.Context(), &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "plain"},
 		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "a", Image: "busybox"}}},
 	}, metav1.CreateOptions{})

@@ -1,5 +1,5 @@
-// Package world is where tests of the webhook live: a real API server, the real webhook in two replicas, and launchers that
-// have nothing but a service account's token.
+// Package world is where tests of the webhook live: a real API server with the chart's admission policies, the real webhook
+// in two replicas, and launchers that have nothing but a service account's token.
 package world
 
 import (
@@ -40,6 +40,8 @@ const (
 	HubAccount   = "hub"    // listed as launcher by the tests' policies
 	OtherAccount = "forger" // may create pods too, but no policy lists it
 	OwnNamespace = "slipway-system"
+
+	webhookAccount = "slipway-webhook"
 )
 
 // Soon bounds every wait; nothing here takes more than a second.
@@ -100,7 +102,7 @@ func makeWorld(ctx context.Context) (*World, error) {
 	w.Admin = kubernetes.NewForConfigOrDie(w.Cluster.Config())
 	w.Dynamic = dynamic.NewForConfigOrDie(w.Cluster.Config())
 	for _, step := range []func(context.Context) error{
-		w.installCRDs, w.makeAccounts, w.trySkeletonWithoutWebhook, w.startReplicas, w.register,
+		w.installCRDs, w.makeAccounts, w.trySkeletonWithoutWebhook, w.startReplicas, w.register, w.registerVerify, w.installChart,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, err
@@ -119,7 +121,7 @@ func (w *World) installCRDs(ctx context.Context) error {
 }
 
 // CRDFolder is where the CRDs are, from a test's folder.
-const CRDFolder = "../../charts/slipway/crds"
+const CRDFolder = chartFolder + "/crds"
 
 func (w *World) makeAccounts(ctx context.Context) error {
 	for _, ns := range []string{HubNamespace, OwnNamespace, markerNamespace} {
@@ -151,21 +153,27 @@ func (w *World) Account(ctx context.Context, namespace, name string, rights []rb
 	if err := w.Cluster.EnsureServiceAccount(ctx, namespace, name); err != nil {
 		return nil, err
 	}
-	named := metav1.ObjectMeta{Name: "test-" + name}
-	_, roleErr := w.Admin.RbacV1().ClusterRoles().Create(ctx, &rbacv1.ClusterRole{ObjectMeta: named, Rules: rights}, metav1.CreateOptions{})
-	_, bindErr := w.Admin.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
-		ObjectMeta: named,
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: named.Name},
-		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: namespace, Name: name}},
-	}, metav1.CreateOptions{})
+	grantErr := w.Grant(ctx, "test-"+name, namespace, name, rights)
 	token, tokenErr := w.Admin.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, name, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
-	if err := errors.Join(roleErr, bindErr, tokenErr); err != nil {
+	if err := errors.Join(grantErr, tokenErr); err != nil {
 		return nil, fmt.Errorf("make account %s/%s: %w", namespace, name, err)
 	}
 	config := rest.AnonymousClientConfig(w.Cluster.Config())
 	config.BearerToken = token.Status.Token
 	config.QPS = -1
 	return config, nil
+}
+
+// Grant gives a service account rights in the whole cluster, by a role and a binding of one name, beside those that it has.
+func (w *World) Grant(ctx context.Context, role, namespace, account string, rights []rbacv1.PolicyRule) error {
+	named := metav1.ObjectMeta{Name: role}
+	_, roleErr := w.Admin.RbacV1().ClusterRoles().Create(ctx, &rbacv1.ClusterRole{ObjectMeta: named, Rules: rights}, metav1.CreateOptions{})
+	_, bindErr := w.Admin.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
+		ObjectMeta: named,
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: namespace, Name: account}},
+	}, metav1.CreateOptions{})
+	return errors.Join(roleErr, bindErr)
 }
 
 func (w *World) trySkeletonWithoutWebhook(ctx context.Context) error {
@@ -180,7 +188,7 @@ var WebhookRights = []rbacv1.PolicyRule{
 }
 
 func (w *World) startReplicas(ctx context.Context) error {
-	config, err := w.Account(ctx, OwnNamespace, "slipway-webhook", WebhookRights)
+	config, err := w.Account(ctx, OwnNamespace, webhookAccount, WebhookRights)
 	if err != nil {
 		return err
 	}

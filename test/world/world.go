@@ -102,7 +102,7 @@ func makeWorld(ctx context.Context) (*World, error) {
 	w.Admin = kubernetes.NewForConfigOrDie(w.Cluster.Config())
 	w.Dynamic = dynamic.NewForConfigOrDie(w.Cluster.Config())
 	for _, step := range []func(context.Context) error{
-		w.installCRDs, w.makeAccounts, w.trySkeletonWithoutWebhook, w.startReplicas, w.register, w.registerVerify, w.installChart,
+		w.installCRDs, w.makeAccounts, w.trySkeletonWithoutWebhook, w.startReplicas, w.register, w.installChart,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, err

@@ -28,7 +28,7 @@ func TestThePodOfEverySetting(t *testing.T) {
 	require.NoError(t, err)
 	in := aliceIn("research")
 	in.Identity.Server = "lab"
-	in.Identity.EnvSecret = "jupyter-alice-env-x7k2m9qa"
+	in.Identity.EnvSecret = "jupyter-alice--lab-env-x7k2m9qa"
 	in.Identity.EnvKeys = []string{"JUPYTERHUB_API_TOKEN", "JUPYTERHUB_SERVICE_URL", "JUPYTERHUB_SERVICE_PREFIX", "LD_PRELOAD"}
 	golden(t, "full.yaml", fitted(t, compiled(t, string(data)), in))
 }

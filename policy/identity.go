@@ -2,6 +2,7 @@ package policy
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -19,6 +20,9 @@ var (
 		AnnotationOptions, AnnotationUserAnnotations, AnnotationEnvSecret, AnnotationEnvKeys,
 	}
 )
+
+// maxIdentity bounds each identity annotation, in bytes: it is read by each request, and nobody's groups and choices are more.
+const maxIdentity = 32 << 10
 
 // IsIdentityLabel says whether key is a label that a skeleton speaks with.
 func IsIdentityLabel(key string) bool { return slices.Contains(identityLabels, key) }
@@ -42,6 +46,14 @@ func IdentityOf(pod *corev1.Pod) (Identity, []Denial) {
 	}
 	if id.User == "" {
 		r.deny("metadata.annotations["+AnnotationUsername+"]", "is missing: it must be the user's name")
+	}
+	for _, key := range identityAnnotations {
+		if n := len(pod.Annotations[key]); n > maxIdentity {
+			r.deny("metadata.annotations["+key+"]", fmt.Sprintf("has %d bytes: at most %d are read", n, maxIdentity))
+		}
+	}
+	if len(r.denials) > 0 { // nothing of that size is worth reading
+		return id, r.denials
 	}
 	if text, ok := pod.Annotations[AnnotationUserID]; ok {
 		n, err := strconv.ParseInt(text, 10, 64)

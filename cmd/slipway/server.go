@@ -231,7 +231,7 @@ func (r *request) hideEnv() error {
 		}
 		name = result.Names.Pod
 	}
-	id.EnvSecret = name + "-env"
+	id.EnvSecret = name + "-env-rendered"
 	return nil
 }
 

@@ -69,7 +69,7 @@ func TestAPolicyHoldsFromTheMomentItIsReadAndForNewPodsOnly(t *testing.T) {
 	require.NoError(t, w.Policies("ClusterSpawnPolicy", ns).Delete(t.Context(), ns, metav1.DeleteOptions{}))
 	w.Settle(t)
 	_, err = w.Launch(t, ns, nil)
-	assert.Equal(t, []policy.Code{policy.NoPolicy}, asDenied(t, err).Codes())
+	assert.Equal(t, []policy.Code{policy.NoPolicy}, world.AsDenied(t, err).Codes())
 }
 
 func TestADryRunIsFittedAndNotStored(t *testing.T) {

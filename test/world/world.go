@@ -379,3 +379,6 @@ func (w *Warnings) Reset() {
 	defer w.mu.Unlock()
 	w.text.Reset()
 }
+
+// cleanup is a context for what is undone when a test is over.
+func cleanup(t *testing.T) context.Context { return context.WithoutCancel(t.Context()) }

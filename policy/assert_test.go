@@ -88,6 +88,29 @@ func TestEnforcedUnsetStaysAway(t *testing.T) {
 	assert.Equal(t, []corev1.Volume{{Name: "mine"}}, pod.Spec.Volumes)
 }
 
+// The kubelet takes the last of two variables of one name, and leaves a reference to a variable that comes later as it is
+// written.
+func TestAnEnforcedVariableIsWhatTheKubeletTakes(t *testing.T) {
+	const enforced = "{enforced: {environment: {A: '$(B)/good', B: good}, unset: ['environment[GONE]']}}"
+	for name, attack := range map[string]string{
+		"twice":       `{defaults: {extraContainerConfig: {env: [{name: B, value: x}, {name: A, value: x}, {name: A, value: evil}, {name: MINE}]}}}`,
+		"good, twice": `{enforced: {extraPodConfig: {containers: [{name: notebook, env: [{name: B, value: good}, {name: A, value: $(B)/good}, {name: A, value: evil}]}]}}}`,
+		"unset twice": `{defaults: {extraContainerConfig: {env: [{name: GONE, value: x}, {name: GONE, value: evil}]}}}`,
+		"out of turn": `{defaults: {extraContainerConfig: {env: [{name: A, value: $(B)/good}, {name: B, value: good}]}}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			pod := fitted(t, compiled(t, baseline+clusterwide("e", enforced)+namespaced("n", attack)), aliceIn("research")).Pod
+			var got []string
+			for _, e := range notebook(pod).Env {
+				if e.Name != "MINE" {
+					got = append(got, e.Name+"="+e.Value)
+				}
+			}
+			assert.Equal(t, []string{"B=good", "A=$(B)/good"}, got)
+		})
+	}
+}
+
 func TestEnforcedListMeansExactlyTheseAndMapTheseAmongOthers(t *testing.T) {
 	side := namespaced("n", "{defaults: {extraContainers: {mine: {image: x}}, tolerations: {mine: {key: mine}}}}")
 	exact := compiled(t, baseline+clusterwide("e", "{enforced: {extraContainers: [{name: proxy, image: p}], tolerations: [{key: theirs}]}}")+side)

@@ -171,6 +171,9 @@ func putItems[V any](into, from []V, sc scope, id func(*V) string) []V {
 			out = append(out, from[want])
 		default:
 			out[have] = from[want]
+			// The kubelet takes the last of two variables of one name.
+			rest := slices.DeleteFunc(out[have+1:], is)
+			out = out[:have+1+len(rest)]
 		}
 	}
 	return out

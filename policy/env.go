@@ -25,7 +25,7 @@ func putEnvironment(x *server, pod *corev1.Pod, sc scope) {
 			}
 			names = append(names, key)
 		}
-		nb.Env = putItems(nb.Env, enforced, scope{keys: names}, func(e *corev1.EnvVar) string { return e.Name })
+		nb.Env = putVariables(nb.Env, enforced, names)
 		return
 	}
 	env := make(environment, len(x.s.Environment)+len(x.in.Identity.EnvKeys)+len(x.in.Identity.Env)+computedVariableCount)
@@ -43,6 +43,32 @@ func putEnvironment(x *server, pod *corev1.Pod, sc scope) {
 		env.set("JUPYTERHUB_SSL_CLIENT_CA", path+"notebooks-ca_trust.crt")
 	}
 	nb.Env = env.ordered()
+}
+
+// putVariables puts the enforced variables on a list, and takes away those that are named and not among them.
+func putVariables(into, enforced []corev1.EnvVar, names []string) []corev1.EnvVar {
+	out := putItems(into, enforced, scope{keys: names}, func(e *corev1.EnvVar) string { return e.Name })
+	if !refersAhead(out, names) {
+		return out
+	}
+	env := make(environment, len(out))
+	for _, e := range out {
+		env[e.Name] = e
+	}
+	return env.ordered()
+}
+
+// refersAhead says whether one of the named variables refers to one that stands after it: the kubelet would leave the
+// reference as it is written.
+func refersAhead(list []corev1.EnvVar, names []string) bool {
+	later := map[string]bool{}
+	for _, e := range slices.Backward(list) {
+		if slices.Contains(names, e.Name) && slices.ContainsFunc(references(e), func(name string) bool { return later[name] }) {
+			return true
+		}
+		later[e.Name] = true
+	}
+	return false
 }
 
 // computedVariableCount is about how many variables come from neither hub nor policy.

@@ -21,7 +21,7 @@ func (x *server) reassert(pod *corev1.Pod) []Denial {
 }
 
 // assertLayer puts the extra configurations first here: they replace whole fields, in which the layer's other settings then
-// stand.
+// stand. A layer's own environment wins over the variables of its other settings, as when the pod is built.
 func (x *server) assertLayer(pod *corev1.Pod, a assertion) {
 	if len(a) == 0 {
 		return
@@ -36,6 +36,10 @@ func (x *server) assertLayer(pod *corev1.Pod, a assertion) {
 			if notebook(pod) == nil {
 				return
 			}
+		}
+		if first {
+			x.assertVariables(pod, a)
+			x.assertCertificates(pod, a)
 		}
 	}
 	x.assertMetadata(pod, a)

@@ -111,6 +111,51 @@ func TestAnEnforcedVariableIsWhatTheKubeletTakes(t *testing.T) {
 	}
 }
 
+// Some settings land in variables, and a policy's own environment wins over those of its own layer or of weaker ones.
+func TestEnforcedSettingsThatLandInVariablesHold(t *testing.T) {
+	const overwritten = `environment: {JUPYTERHUB_DEBUG: evil, JUPYTERHUB_DISABLE_USER_CONFIG: "", JUPYTERHUB_DEFAULT_URL: /evil,
+		JUPYTERHUB_ROOT_DIR: /evil, JUPYTERHUB_SERVICE_URL: "http://evil:1/"}`
+	in := aliceIn("research")
+	in.Identity.Env = map[string]string{"JUPYTERHUB_SERVICE_URL": "http://0.0.0.0:1/", "JUPYTERHUB_SERVICE_PREFIX": "/user/alice/"}
+	for name, attack := range map[string]string{
+		"environment":          "{defaults: {" + overwritten + "}}",
+		"enforced environment": "{enforced: {" + overwritten + "}}",
+		"extraContainerConfig": "{defaults: {extraContainerConfig: {env: [{name: JUPYTERHUB_DEBUG, value: evil}]}}}",
+		"settings":             "{enforced: {debug: true, disableUserConfig: false, defaultUrl: /evil, notebookDir: /evil, ip: evil, port: 1}}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := compiled(t, baseline+clusterwide("e", "{enforced: {debug: false, disableUserConfig: true, defaultUrl: /lab, notebookDir: /home, ip: 127.0.0.1, port: 9999}}")+namespaced("n", attack))
+			env := envOf(fitted(t, c, in).Pod)
+			assert.NotContains(t, env, "JUPYTERHUB_DEBUG")
+			assert.Equal(t, "1", env["JUPYTERHUB_DISABLE_USER_CONFIG"])
+			assert.Equal(t, "/lab", env["JUPYTERHUB_DEFAULT_URL"])
+			assert.Equal(t, "/home", env["JUPYTERHUB_ROOT_DIR"])
+			assert.Equal(t, "http://127.0.0.1:9999/user/alice/", env["JUPYTERHUB_SERVICE_URL"])
+		})
+	}
+	own := compiled(t, baseline+clusterwide("e", "{enforced: {disableUserConfig: true, environment: {JUPYTERHUB_DISABLE_USER_CONFIG: own}}}"))
+	assert.Equal(t, "own", envOf(fitted(t, own, in).Pod)["JUPYTERHUB_DISABLE_USER_CONFIG"], "the layer's own environment wins")
+}
+
+func TestEnforcedInternalTLSHolds(t *testing.T) {
+	for name, c := range map[string]struct{ enforced, attack string }{
+		"against extraPodConfig":         {"{internalSsl: true}", "{defaults: {extraPodConfig: {volumes: [{name: jupyterhub-internal-certs, emptyDir: {}}]}}}"},
+		"against extraContainerConfig":   {"{internalSsl: true}", "{defaults: {extraContainerConfig: {volumeMounts: [], env: []}}}"},
+		"against environment":            {"{internalSsl: true}", "{enforced: {environment: {JUPYTERHUB_SSL_KEYFILE: /evil}}}"},
+		"beside a list of volumes":       {"{internalSsl: true, volumes: [{name: v}]}", "{}"},
+		"beside a list of mounts":        {"{internalSsl: true, volumeMounts: [{name: v, mountPath: /v}]}", "{}"},
+		"as a default, beside two lists": {"{volumes: [{name: v}], volumeMounts: [{name: v, mountPath: /v}]}", "{defaults: {internalSsl: true}}"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pod := fitted(t, compiled(t, baseline+clusterwide("e", "{enforced: "+c.enforced+"}")+namespaced("n", c.attack)), aliceIn("research")).Pod
+			require.NotNil(t, volume(pod, certificateVolume).Secret)
+			assert.Equal(t, "jupyter-alice", volume(pod, certificateVolume).Secret.SecretName)
+			assert.Contains(t, notebook(pod).VolumeMounts, corev1.VolumeMount{Name: certificateVolume, MountPath: "/etc/jupyterhub/ssl/"})
+			assert.Equal(t, "/etc/jupyterhub/ssl/ssl.key", envOf(pod)["JUPYTERHUB_SSL_KEYFILE"])
+		})
+	}
+}
+
 func TestEnforcedListMeansExactlyTheseAndMapTheseAmongOthers(t *testing.T) {
 	side := namespaced("n", "{defaults: {extraContainers: {mine: {image: x}}, tolerations: {mine: {key: mine}}}}")
 	exact := compiled(t, baseline+clusterwide("e", "{enforced: {extraContainers: [{name: proxy, image: p}], tolerations: [{key: theirs}]}}")+side)

@@ -81,12 +81,6 @@ func (x *server) build() *corev1.Pod {
 	}
 	for _, p := range putters {
 		p.put(x, pod, everything)
-		if p.setting == "volumeMounts" {
-			x.mountCertificates(pod)
-		}
-		if p.setting == "volumes" {
-			x.addCertificateVolume(pod)
-		}
 	}
 	tidy(pod)
 	return pod
@@ -262,12 +256,22 @@ func putArgs(x *server, pod *corev1.Pod, _ scope) {
 
 func putVolumeMounts(x *server, pod *corev1.Pod, sc scope) {
 	nb := notebook(pod)
-	nb.VolumeMounts = putItems(nb.VolumeMounts, x.s.VolumeMounts, sc, func(m *corev1.VolumeMount) string { return m.MountPath })
+	nb.VolumeMounts = putItems(nb.VolumeMounts, x.s.VolumeMounts, sc, mountPath)
+	if sc.whole {
+		x.mountCertificates(pod)
+	}
 }
 
+func mountPath(m *corev1.VolumeMount) string { return m.MountPath }
+
 func putVolumes(x *server, pod *corev1.Pod, sc scope) {
-	pod.Spec.Volumes = putItems(pod.Spec.Volumes, x.s.Volumes, sc, func(v *corev1.Volume) string { return v.Name })
+	pod.Spec.Volumes = putItems(pod.Spec.Volumes, x.s.Volumes, sc, volumeName)
+	if sc.whole {
+		x.addCertificateVolume(pod)
+	}
 }
+
+func volumeName(v *corev1.Volume) string { return v.Name }
 
 func putInitContainers(x *server, pod *corev1.Pod, sc scope) {
 	pod.Spec.InitContainers = putItems(pod.Spec.InitContainers, x.s.InitContainers, sc, func(c *corev1.Container) string { return c.Name })

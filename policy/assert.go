@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -32,7 +34,7 @@ func (x *server) assertLayer(pod *corev1.Pod, a assertion) {
 			if !enforced || (p.setting == "extraPodConfig" || p.setting == "extraContainerConfig") != first {
 				continue
 			}
-			p.put(x, pod, sc)
+			p.put(x, pod, x.identities(p.setting, sc))
 			if notebook(pod) == nil {
 				return
 			}
@@ -44,6 +46,24 @@ func (x *server) assertLayer(pod *corev1.Pod, a assertion) {
 	}
 	x.assertMetadata(pod, a)
 	x.assertEveryContainer(pod, a)
+}
+
+// identities are the keys of a scope as they stand in the pod: things may be named by templates.
+func (x *server) identities(setting string, sc scope) scope {
+	s := definitions[setting].shape
+	if s != byName && s != byMountPath {
+		return sc
+	}
+	out := scope{whole: sc.whole, keys: slices.Clone(sc.keys)}
+	for i, key := range out.keys {
+		if t, err := parseTemplate(key, placeholders); err == nil {
+			if text, err := t.expand(x.value); err == nil {
+				key = text
+			}
+		}
+		out.keys[i] = identityText(key, s)
+	}
+	return out
 }
 
 // assertEveryContainer: a restriction that held for the notebook alone could be walked around by a sidecar. A

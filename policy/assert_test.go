@@ -88,6 +88,16 @@ func TestEnforcedUnsetStaysAway(t *testing.T) {
 	assert.Equal(t, []corev1.Volume{{Name: "mine"}}, pod.Spec.Volumes)
 }
 
+// A map's keys are the namespace's to choose.
+func TestEnforcedUnsetFindsAThingUnderAnyKey(t *testing.T) {
+	c := compiled(t, baseline+clusterwide("e", "{enforced: {unset: ['initContainers[host]', 'volumes[host].hostPath', 'volumeMounts[/host/]']}}")+
+		namespaced("n", `{defaults: {initContainers: {a: {name: host, image: x}}, volumes: {a: {name: host, hostPath: {path: /}}}, volumeMounts: {a: {name: host, mountPath: /host}}}}`))
+	pod := fitted(t, c, aliceIn("research")).Pod
+	assert.Empty(t, pod.Spec.InitContainers)
+	assert.Equal(t, []corev1.Volume{{Name: "host"}}, pod.Spec.Volumes)
+	assert.Empty(t, notebook(pod).VolumeMounts)
+}
+
 // The kubelet takes the last of two variables of one name, and leaves a reference to a variable that comes later as it is
 // written.
 func TestAnEnforcedVariableIsWhatTheKubeletTakes(t *testing.T) {
@@ -154,6 +164,46 @@ func TestEnforcedInternalTLSHolds(t *testing.T) {
 			assert.Equal(t, "/etc/jupyterhub/ssl/ssl.key", envOf(pod)["JUPYTERHUB_SSL_KEYFILE"])
 		})
 	}
+}
+
+// The key of an item is its name, so a weaker layer that gives the same key another name would have the enforced thing gone.
+func TestEnforcedItemsKeepTheirNames(t *testing.T) {
+	const enforced = `{enforced: {initContainers: {guard: {image: guard}}, volumes: {home: {emptyDir: {}}}, volumeMounts: {home: {mountPath: /home}},
+		environment: {PROXY: {value: good}}}}`
+	for name, attack := range map[string]string{
+		"another name": `{defaults: {initContainers: {guard: {name: mine}}, volumes: {home: {name: mine}}, volumeMounts: {home: {name: mine, mountPath: /mine}}, environment: {PROXY: {name: MINE}},
+			extraPodConfig: {initContainers: [], volumes: []}}}`,
+		"a list": `{defaults: {initContainers: [{name: guard}], volumes: [{name: home}], volumeMounts: [{name: mine, mountPath: /home/}],
+			extraContainerConfig: {volumeMounts: [{name: mine, mountPath: /home/}], env: [{name: PROXY, value: evil}]}}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			pod := fitted(t, compiled(t, baseline+clusterwide("e", enforced)+namespaced("n", attack)), aliceIn("research")).Pod
+			require.Len(t, pod.Spec.InitContainers, 1)
+			assert.Equal(t, corev1.Container{Name: "guard", Image: "guard"}, pod.Spec.InitContainers[0])
+			assert.NotNil(t, volume(pod, "home").EmptyDir)
+			assert.Equal(t, []corev1.VolumeMount{{Name: "home", MountPath: "/home"}}, notebook(pod).VolumeMounts)
+			assert.Equal(t, "good", envOf(pod)["PROXY"])
+		})
+	}
+}
+
+func TestAnEnforcedPartOfAnItemKeepsTheNameThatTheClusterGives(t *testing.T) {
+	c := compiled(t, baseline+clusterwide("e", `{defaults: {volumes: {home: {name: data, emptyDir: {}}}, volumeMounts: {home: {name: data, mountPath: /home}}},
+			enforced: {volumeMounts: {home: {readOnly: true}}}}`)+
+		namespaced("n", "{defaults: {volumeMounts: {home: {name: mine}}, extraContainerConfig: {volumeMounts: []}}}"))
+	assert.Equal(t, []corev1.VolumeMount{{Name: "data", MountPath: "/home", ReadOnly: true}}, notebook(fitted(t, c, aliceIn("research")).Pod).VolumeMounts)
+}
+
+func TestEnforcedItemsMayBeNamedByTemplates(t *testing.T) {
+	c := compiled(t, baseline+clusterwide("e", `{enforced: {volumes: {home: {name: 'home-{username}', emptyDir: {}}}, volumeMounts: {home: {name: 'home-{username}', mountPath: '/home/{username}/'}},
+			initContainers: {guard: {name: 'guard-{username}', image: guard}}, unset: ['extraContainers[spy-{username}]']}}`)+
+		namespaced("n", `{defaults: {extraContainerConfig: {volumeMounts: [{name: mine, mountPath: /home/alice}]},
+			extraPodConfig: {volumes: [{name: home-alice, hostPath: {path: /}}], initContainers: [], containers: [{name: notebook}, {name: spy-alice}]}}}`))
+	pod := fitted(t, c, aliceIn("research")).Pod
+	assert.Equal(t, []corev1.Volume{{Name: "home-alice", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}}, pod.Spec.Volumes)
+	assert.Equal(t, []corev1.VolumeMount{{Name: "home-alice", MountPath: "/home/alice/"}}, notebook(pod).VolumeMounts)
+	assert.Equal(t, []corev1.Container{{Name: "guard-alice", Image: "guard"}}, pod.Spec.InitContainers)
+	assert.Len(t, pod.Spec.Containers, 1)
 }
 
 func TestEnforcedListMeansExactlyTheseAndMapTheseAmongOthers(t *testing.T) {

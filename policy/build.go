@@ -2,6 +2,7 @@ package policy
 
 import (
 	"maps"
+	"path"
 	"reflect"
 	"slices"
 	"strconv"
@@ -262,7 +263,15 @@ func putVolumeMounts(x *server, pod *corev1.Pod, sc scope) {
 	}
 }
 
-func mountPath(m *corev1.VolumeMount) string { return m.MountPath }
+func mountPath(m *corev1.VolumeMount) string { return cleanPath(m.MountPath) }
+
+// cleanPath is how a mount path compares: /home/ is /home. What isn't there stays "".
+func cleanPath(at string) string {
+	if at == "" {
+		return ""
+	}
+	return path.Clean(at)
+}
 
 func putVolumes(x *server, pod *corev1.Pod, sc scope) {
 	pod.Spec.Volumes = putItems(pod.Spec.Volumes, x.s.Volumes, sc, volumeName)

@@ -14,7 +14,7 @@ func (x *server) mountCertificates(pod *corev1.Pod) {
 	if x.internalSSL() {
 		nb := notebook(pod)
 		nb.VolumeMounts = putItems(nb.VolumeMounts, []corev1.VolumeMount{{Name: certificateVolume, MountPath: deref(x.s.SecretMountPath)}},
-			scope{keys: []string{deref(x.s.SecretMountPath)}}, mountPath)
+			scope{keys: []string{cleanPath(deref(x.s.SecretMountPath))}}, mountPath)
 	}
 }
 

@@ -83,9 +83,30 @@ func (p unsetPath) take(t tree) tree {
 	if !has {
 		return t
 	}
+	s := definitions[p.setting].shape
 	t = maps.Clone(t)
-	t[p.setting] = takeKeys(v, p.keys, definitions[p.setting].shape)
+	for _, key := range keysOf(v, p.keys[0], s) {
+		v = takeKeys(v, slices.Concat([]string{key}, p.keys[1:]), s)
+	}
+	t[p.setting] = v
 	return t
+}
+
+// keysOf are the keys under which a setting has what an unset path names: a map's key, or the keys of items that are the same
+// thing.
+func keysOf(value any, name string, s shape) []string {
+	keyed, ok := value.(tree)
+	if !ok || s != byName && s != byMountPath {
+		return []string{name}
+	}
+	var keys []string
+	for key, v := range keyed {
+		item, ok := v.(tree)
+		if key == name || ok && identity(named(item, key), s) == identityText(name, s) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
 }
 
 func takeKeys(value any, keys []string, s shape) any {
@@ -119,7 +140,8 @@ func takeKeys(value any, keys []string, s shape) any {
 
 // position finds an item of a list by identity, or by number where it has none.
 func position(list []any, key string, s shape) int {
-	at := slices.IndexFunc(list, func(item any) bool { t, ok := item.(tree); return ok && identity(t, s) == key })
+	id := identityText(key, s)
+	at := slices.IndexFunc(list, func(item any) bool { t, ok := item.(tree); return ok && identity(t, s) == id })
 	if at >= 0 {
 		return at
 	}
@@ -127,26 +149,4 @@ func position(list []any, key string, s shape) int {
 		return n
 	}
 	return -1
-}
-
-// has says whether t still holds what p names.
-func (p unsetPath) has(t tree) bool {
-	v, ok := t[p.setting]
-	for _, key := range p.keys {
-		if !ok {
-			return false
-		}
-		switch w := v.(type) {
-		case tree:
-			v, ok = w[key]
-		case []any:
-			at := position(w, key, definitions[p.setting].shape)
-			if ok = at >= 0; ok {
-				v = w[at]
-			}
-		default:
-			return false
-		}
-	}
-	return ok
 }

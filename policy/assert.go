@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -98,17 +99,30 @@ func (x *server) assertEveryContainer(pod *corev1.Pod, a assertion) {
 	}
 }
 
-// assertMetadata: labels and annotations are built from several settings, so the enforced keys are taken from the
-// built whole.
+// assertMetadata: what labels and annotations say of the server itself is no setting's to change.
 func (x *server) assertMetadata(pod *corev1.Pod, a assertion) {
-	for _, setting := range []string{"commonLabels", "extraLabels"} {
-		if sc, ok := a[setting]; ok {
-			pod.Labels = putKeys(pod.Labels, x.podLabels(), scope{keys: sc.keys})
-		}
-	}
+	pod.Labels = x.assertLabels(pod.Labels, a, "extraLabels", x.s.ExtraLabels)
+	maps.Copy(pod.Labels, x.ownLabels())
 	if sc, ok := a["extraAnnotations"]; ok {
 		pod.Annotations = putKeys(pod.Annotations, x.podAnnotations(), scope{keys: sc.keys})
 	}
+}
+
+// assertLabels puts the labels that a layer enforces over weaker layers' labels of the other setting: commonLabels win over extra
+// ones where labels are built, whoever says them.
+func (x *server) assertLabels(labels map[string]string, a assertion, setting string, extra map[string]string) map[string]string {
+	for _, l := range []struct {
+		setting    string
+		other, own map[string]string
+	}{{setting, x.s.CommonLabels, extra}, {"commonLabels", extra, x.s.CommonLabels}} {
+		if sc, ok := a[l.setting]; ok {
+			from := make(map[string]string, len(l.other)+len(l.own))
+			maps.Copy(from, l.other)
+			maps.Copy(from, l.own)
+			labels = putKeys(labels, from, scope{keys: sc.keys})
+		}
+	}
+	return labels
 }
 
 func exactlyOneNotebook(pod *corev1.Pod) []Denial {

@@ -206,6 +206,28 @@ func TestEnforcedItemsMayBeNamedByTemplates(t *testing.T) {
 	assert.Len(t, pod.Spec.Containers, 1)
 }
 
+// commonLabels win over extra ones where labels are built, but not from a weaker layer over what is enforced.
+func TestEnforcedLabelsHoldAgainstTheOtherKind(t *testing.T) {
+	const ensure = "storagePvcEnsure: true"
+	for name, c := range map[string]struct{ enforced, attack string }{
+		"extra":  {"{extraLabels: {tier: closed}, storageExtraLabels: {tier: closed}}", "{enforced: {" + ensure + ", commonLabels: {tier: open}}}"},
+		"common": {"{commonLabels: {tier: closed}}", "{enforced: {" + ensure + ", extraLabels: {tier: open}, storageExtraLabels: {tier: open}}}"},
+		"both":   {"{commonLabels: {tier: closed}, extraLabels: {tier: outer}, storageExtraLabels: {tier: outer}}", "{defaults: {" + ensure + "}}"},
+		"own": {"{extraLabels: {tier: closed, component: x, hub.jupyter.org/username: x, slipway.dev/hub: x}, storageExtraLabels: {tier: closed, component: x, hub.jupyter.org/username: x}}",
+			"{defaults: {" + ensure + "}}"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := fitted(t, compiled(t, baseline+clusterwide("e", "{enforced: "+c.enforced+"}")+namespaced("n", c.attack)), aliceIn("research"))
+			for component, labels := range map[string]map[string]string{"singleuser-server": r.Pod.Labels, "singleuser-storage": r.Claim.Labels} {
+				assert.Equal(t, "closed", labels["tier"], component)
+				assert.Equal(t, component, labels["component"], component)
+				assert.Equal(t, "alice", labels[LabelUsername], component)
+				assert.Equal(t, "main", labels[LabelHub], component)
+			}
+		})
+	}
+}
+
 func TestEnforcedListMeansExactlyTheseAndMapTheseAmongOthers(t *testing.T) {
 	side := namespaced("n", "{defaults: {extraContainers: {mine: {image: x}}, tolerations: {mine: {key: mine}}}}")
 	exact := compiled(t, baseline+clusterwide("e", "{enforced: {extraContainers: [{name: proxy, image: p}], tolerations: [{key: theirs}]}}")+side)

@@ -228,6 +228,31 @@ func TestEnforcedLabelsHoldAgainstTheOtherKind(t *testing.T) {
 	}
 }
 
+func TestAWholeSecurityContextIsKeptAway(t *testing.T) {
+	c := compiled(t, baseline+clusterwide("e", "{defaults: {uid: 1000, fsGid: 100}, enforced: {unset: [containerSecurityContext, podSecurityContext], containerSecurityContext: {runAsNonRoot: true}}}")+
+		namespaced("n", `{defaults: {containerSecurityContext: {procMount: Unmasked}, podSecurityContext: {sysctls: [{name: a, value: b}]},
+			extraContainerConfig: {securityContext: {capabilities: {add: [SYS_ADMIN]}}}, extraPodConfig: {securityContext: {runAsUser: 0}}}}`))
+	pod := fitted(t, c, aliceIn("research")).Pod
+	assert.Equal(t, &corev1.SecurityContext{RunAsUser: new(int64(1000)), RunAsNonRoot: new(true), AllowPrivilegeEscalation: new(false)}, notebook(pod).SecurityContext)
+	assert.Equal(t, &corev1.PodSecurityContext{FSGroup: new(int64(100))}, pod.Spec.SecurityContext)
+}
+
+func TestAnItemWithoutANameCannotBeKeptAway(t *testing.T) {
+	c := Compile(decoded(t, baseline+clusterwide("e", "{enforced: {unset: [tolerations, 'tolerations[gpu]']}}")))
+	require.Len(t, c.Errors(), 1)
+	assert.Equal(t, "spec.enforced.unset", c.Errors()[0].Field)
+	assert.Contains(t, c.Errors()[0].Message, `"tolerations[gpu]": its items have no name`)
+}
+
+// An account that extraPodConfig names isn't what is enforced there.
+func TestEnforcedAutomountLeavesTheAccountAlone(t *testing.T) {
+	c := compiled(t, baseline+clusterwide("e", "{enforced: {automountServiceAccountToken: false}}")+
+		namespaced("n", "{defaults: {extraPodConfig: {serviceAccountName: course, automountServiceAccountToken: true}}}"))
+	spec := fitted(t, c, aliceIn("research")).Pod.Spec
+	assert.Equal(t, "course", spec.ServiceAccountName)
+	assert.Equal(t, new(false), spec.AutomountServiceAccountToken)
+}
+
 func TestEnforcedListMeansExactlyTheseAndMapTheseAmongOthers(t *testing.T) {
 	side := namespaced("n", "{defaults: {extraContainers: {mine: {image: x}}, tolerations: {mine: {key: mine}}}}")
 	exact := compiled(t, baseline+clusterwide("e", "{enforced: {extraContainers: [{name: proxy, image: p}], tolerations: [{key: theirs}]}}")+side)

@@ -42,7 +42,7 @@ var putters = []putter{
 	{"allowPrivilegeEscalation", putAllowPrivilegeEscalation},
 	{"containerSecurityContext", putContainerSecurityContext},
 	{"serviceAccount", putServiceAccount},
-	{"automountServiceAccountToken", putServiceAccount},
+	{"automountServiceAccountToken", putAutomount},
 	{"cpuGuarantee", putQuantity(requests, corev1.ResourceCPU, func(s *settings) *resource.Quantity { return s.CPUGuarantee })},
 	{"memGuarantee", putQuantity(requests, corev1.ResourceMemory, func(s *settings) *resource.Quantity { return s.MemGuarantee })},
 	{"extraResourceGuarantees", putExtraResources(requests, func(s *settings) map[string]resource.Quantity { return s.ExtraResourceGuarantees })},
@@ -192,14 +192,25 @@ func putTerms[V any](into, from []V, sc scope) []V {
 	return out
 }
 
+// putPodSecurityContext: all of it means exactly these, over the settings that stand in it too.
 func putPodSecurityContext(x *server, pod *corev1.Pod, sc scope) {
 	own := *podContext(pod)
+	if sc.whole {
+		own = corev1.PodSecurityContext{FSGroup: x.s.FsGID, SupplementalGroups: x.s.SupplementalGIDs}
+	}
 	putFields(&own, &x.s.PodSecurityContext, sc)
 	pod.Spec.SecurityContext = &own
 }
 
+// putContainerSecurityContext does the same for the notebook.
 func putContainerSecurityContext(x *server, pod *corev1.Pod, sc scope) {
-	putFields(containerContext(notebook(pod)), &x.s.ContainerSecurityContext, sc)
+	own := containerContext(notebook(pod))
+	if sc.whole {
+		*own = corev1.SecurityContext{RunAsUser: x.s.UID, RunAsGroup: x.s.GID, AllowPrivilegeEscalation: x.s.AllowPrivilegeEscalation}
+		putPrivileged(x, pod, sc)
+		own = containerContext(notebook(pod))
+	}
+	putFields(own, &x.s.ContainerSecurityContext, sc)
 }
 
 // overlayFields has the field indexes of each type that a setting overlays, by JSON name.
@@ -236,13 +247,14 @@ func putPullPolicy(x *server, pod *corev1.Pod, _ scope) {
 	notebook(pod).ImagePullPolicy = *x.s.ImagePullPolicy
 }
 
-func putPort(x *server, pod *corev1.Pod, sc scope) {
-	port := corev1.ContainerPort{Name: "notebook-port"}
+func putPort(x *server, pod *corev1.Pod, _ scope) {
+	const name = "notebook-port"
+	var ports []corev1.ContainerPort
 	if x.s.Port != nil {
-		port.ContainerPort = *x.s.Port
+		ports = []corev1.ContainerPort{{Name: name, ContainerPort: *x.s.Port}}
 	}
 	nb := notebook(pod)
-	nb.Ports = putItems(nb.Ports, []corev1.ContainerPort{port}, scope{keys: []string{port.Name}}, func(p *corev1.ContainerPort) string { return p.Name })
+	nb.Ports = putItems(nb.Ports, ports, scope{keys: []string{name}}, func(p *corev1.ContainerPort) string { return p.Name })
 }
 
 // putArgs: without a command, arguments are dropped, as upstream: the image's own command doesn't expect them. The
@@ -303,10 +315,14 @@ func putPriorityClass(x *server, pod *corev1.Pod, _ scope) {
 	pod.Spec.PriorityClassName = deref(x.s.PriorityClassName)
 }
 
-// putServiceAccount: without an account and without a word on it, no token is mounted, as upstream.
-func putServiceAccount(x *server, pod *corev1.Pod, _ scope) {
+func putServiceAccount(x *server, pod *corev1.Pod, sc scope) {
 	pod.Spec.ServiceAccountName = deref(x.s.ServiceAccount)
 	pod.Spec.DeprecatedServiceAccount = ""
+	putAutomount(x, pod, sc)
+}
+
+// putAutomount: without an account and without a word on it, no token is mounted, as upstream.
+func putAutomount(x *server, pod *corev1.Pod, _ scope) {
 	pod.Spec.AutomountServiceAccountToken = x.s.AutomountServiceAccountToken
 	if x.s.AutomountServiceAccountToken == nil && x.s.ServiceAccount == nil {
 		no := false

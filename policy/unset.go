@@ -72,6 +72,19 @@ func parseUnsets(list []string, path *field.Path) ([]unsetPath, field.ErrorList)
 	return parsed, errs
 }
 
+// checkEnforcedUnset refuses what can't be kept away: nothing tells one toleration or affinity term that is gone from another
+// that a namespace adds.
+func checkEnforcedUnset(list []unsetPath, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for _, p := range list {
+		if definitions[p.setting].shape == anonymous && len(p.keys) > 0 {
+			errs = append(errs, field.Invalid(path, p.setting+"["+p.keys[0]+"]",
+				"its items have no name, so one of them can't be kept away: unset "+p.setting+" as a whole, or enforce a list, which means exactly these"))
+		}
+	}
+	return errs
+}
+
 // take gives t without what p names; what isn't there needn't be taken away.
 func (p unsetPath) take(t tree) tree {
 	if len(p.keys) == 0 {

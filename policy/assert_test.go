@@ -285,6 +285,8 @@ func TestConstraints(t *testing.T) {
 		"restartable init container":     {"{memLimit: {max: 1Gi}}", "{memLimit: 1Gi, initContainers: [{name: x, image: x, restartPolicy: Always, resources: {limits: {memory: 1Gi}}}]}", "spec.containers", "2Gi of memory"},
 		"request taken from the limit":   {"{memGuarantee: {max: 1Gi}}", "{memLimit: 2Gi}", "spec.containers", "2Gi of memory"},
 		"extended resource":              {"{extraResourceLimits: {nvidia.com/gpu: {max: '1'}}}", "{extraResourceLimits: {nvidia.com/gpu: '2'}}", "spec.containers", "2 of nvidia.com/gpu"},
+		"no limit on the node's disk":    {"{extraResourceLimits: {ephemeral-storage: {max: 1Gi}}}", "{}", "spec.containers[notebook].resources.limits[ephemeral-storage]", "is missing"},
+		"no memory limit, as an extra":   {"{extraResourceLimits: {memory: {max: 1Gi}}}", "{}", "spec.containers[notebook].resources.limits[memory]", "is missing"},
 		"limits of the pod itself":       {"{memLimit: {max: 1Gi}}", "{memLimit: 1Gi, extraPodConfig: {resources: {limits: {memory: 2Gi}}}}", "spec.resources", "2Gi of memory"},
 		"image":                          {"{image: {allow: ['quay.io/jupyter/*']}}", "{image: quay.io/evil/x}", "spec.containers[notebook].image", `"quay.io/evil/x" isn't allowed`},
 		"image of an init container":     {"{image: {allow: ['quay.io/*']}}", "{initContainers: [{name: i, image: docker.io/x}]}", "spec.initContainers[i].image", "isn't allowed"},

@@ -99,15 +99,17 @@ func requestOf(r *corev1.ResourceRequirements, name corev1.ResourceName) (resour
 	return limitOf(r, name)
 }
 
+// boundless are what a container without a limit may use all of; of extended resources it gets none.
+var boundless = []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourceEphemeralStorage}
+
 // bound holds for the effective total. A container without a limit on cpu or memory may use the whole node, so it is over
-// every bound; without one on an extended resource it gets none, and a request isn't needed at all.
+// every bound; a request isn't needed at all.
 func (v *violations) bound(pod *corev1.Pod, setting string, name corev1.ResourceName, b *v1alpha1.Bound, of amount) {
 	if b == nil || b.Max == nil {
 		return
 	}
 	path := "constraints." + setting + ".max"
-	needed := !strings.HasPrefix(setting, "extraResource") && !strings.HasSuffix(setting, "Guarantee")
-	if needed {
+	if slices.Contains(boundless, name) && !strings.HasSuffix(setting, "Guarantee") {
 		for _, where := range containersWithout(pod, name, of) {
 			v.add(where+".resources.limits["+string(name)+"]", "is missing, and %s allows at most %s", path, b.Max.String())
 		}

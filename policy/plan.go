@@ -97,6 +97,7 @@ func newPlan(policies []*compiledPolicy, sel selection) *plan {
 	errs = append(errs, checkComplete(merged)...)
 	if len(errs) == 0 {
 		p.templates, errs = compileTemplates(p.settings, merged, nil)
+		errs = append(errs, checkSettings(p.settings, nil)...) // what a user typed is here for the first time
 	}
 	p.blame(nil, errs)
 	if len(p.errs) > 0 {

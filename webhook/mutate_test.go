@@ -254,6 +254,10 @@ func TestMutateFailsClosed(t *testing.T) {
 			change: func(r *admission.Request) { r.Resource.Resource = "secrets" },
 			code:   http.StatusBadRequest, says: `for pods, not for "secrets"`, reason: reasonBadRequest,
 		},
+		"nobody's request": {
+			change: func(r *admission.Request) { r.UserInfo.Username = "" },
+			code:   http.StatusBadRequest, says: "names no user", reason: reasonBadRequest,
+		},
 		"a pod that can't be read": {
 			change: func(r *admission.Request) { r.Object.Raw = []byte(`{"metadata":{"labels":7}}`) },
 			code:   http.StatusBadRequest, says: "can't be read as a pod", reason: reasonBadRequest,

@@ -68,7 +68,7 @@ type violations struct {
 	denials []Denial
 }
 
-func (v *violations) add(field, format string, args ...any) {
+func (v *violations) addf(field, format string, args ...any) {
 	v.denials = append(v.denials, denyf(ConstraintViolated, v.policy, field, format, args...))
 }
 
@@ -111,16 +111,16 @@ func (v *violations) bound(pod *corev1.Pod, setting string, name corev1.Resource
 	path := "constraints." + setting + ".max"
 	if slices.Contains(boundless, name) && !strings.HasSuffix(setting, "Guarantee") {
 		for _, where := range containersWithout(pod, name, of) {
-			v.add(where+".resources.limits["+string(name)+"]", "is missing, and %s allows at most %s", path, b.Max.String())
+			v.addf(where+".resources.limits["+string(name)+"]", "is missing, and %s allows at most %s", path, b.Max.String())
 		}
 	}
 	total := effectiveTotal(pod, name, of)
 	if total.Cmp(*b.Max) > 0 {
-		v.add("spec.containers", "all containers together have %s of %s, and %s allows at most %s", total.String(), name, path, b.Max.String())
+		v.addf("spec.containers", "all containers together have %s of %s, and %s allows at most %s", total.String(), name, path, b.Max.String())
 	}
 	if pod.Spec.Resources != nil {
 		if q, ok := of(pod.Spec.Resources, name); ok && q.Cmp(*b.Max) > 0 {
-			v.add("spec.resources", "has %s of %s, and %s allows at most %s", q.String(), name, path, b.Max.String())
+			v.addf("spec.resources", "has %s of %s, and %s allows at most %s", q.String(), name, path, b.Max.String())
 		}
 	}
 }
@@ -183,7 +183,7 @@ func (v *violations) images(pod *corev1.Pod, rule *v1alpha1.ImageRule) {
 	}
 	check := func(path, image string) {
 		if !matchesAny(rule.Allow, image) {
-			v.add(path, "image %q isn't allowed: constraints.image.allow has %s", image, strings.Join(rule.Allow, ", "))
+			v.addf(path, "image %q isn't allowed: constraints.image.allow has %s", image, strings.Join(rule.Allow, ", "))
 		}
 	}
 	forEachContainer(pod, func(path string, c *corev1.Container) { check(path+".image", c.Image) })
@@ -209,13 +209,13 @@ func (v *violations) podSecurity(pod *corev1.Pod, level v1alpha1.PodSecurityLeve
 	}
 	evaluator, err := podSecurityEvaluator()
 	if err != nil {
-		v.add("constraints.podSecurity", "%v", err)
+		v.addf("constraints.podSecurity", "%v", err)
 		return
 	}
 	lv := psa.LevelVersion{Level: psa.Level(level), Version: psa.LatestVersion()}
 	for _, r := range evaluator.EvaluatePod(lv, &pod.ObjectMeta, &pod.Spec) {
 		if !r.Allowed {
-			v.add("spec", "violates Pod Security %q: %s (%s)", level, r.ForbiddenReason, r.ForbiddenDetail)
+			v.addf("spec", "violates Pod Security %q: %s (%s)", level, r.ForbiddenReason, r.ForbiddenDetail)
 		}
 	}
 }

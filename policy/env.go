@@ -2,7 +2,6 @@ package policy
 
 import (
 	"maps"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -195,11 +194,14 @@ func (x *server) serviceURL(env environment) {
 		return
 	}
 	host := strings.TrimSuffix(strings.TrimPrefix(deref(x.s.IP), "["), "]")
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
 	scheme := "http"
 	if isTrue(x.s.InternalSSL) { // also where no certificates are mounted, as upstream
 		scheme = "https"
 	}
-	env.set(serviceURLVariable, scheme+"://"+net.JoinHostPort(host, strconv.Itoa(int(*x.s.Port)))+x.servicePrefix(env))
+	env.set(serviceURLVariable, scheme+"://"+host+":"+strconv.Itoa(int(*x.s.Port))+x.servicePrefix(env))
 }
 
 // servicePrefix is the server's path, "/" where the hub doesn't say: as text where it is at hand, else for the kubelet to

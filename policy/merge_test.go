@@ -12,10 +12,9 @@ import (
 
 func treeOf(t testing.TB, text string) tree {
 	t.Helper()
-	out := tree{}
 	data, err := yaml.YAMLToJSON([]byte(text))
 	require.NoError(t, err)
-	out, err = asTree(data)
+	out, err := asTree(data)
 	require.NoError(t, err)
 	return out
 }

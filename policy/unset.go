@@ -16,45 +16,53 @@ type unsetPath struct {
 	keys    []string
 }
 
+var errNoPath = errors.New("must be a setting's path like environment[DEBUG]")
+
 // parseUnset reads nodeSelector, environment[DEBUG], volumes[home].persistentVolumeClaim and the like.
 func parseUnset(text string) (unsetPath, error) {
-	var p unsetPath
-	rest := text
-	for first := true; rest != ""; first = false {
-		var key string
-		switch {
-		case strings.HasPrefix(rest, "["):
-			end := strings.IndexByte(rest, ']')
-			if end < 0 || first {
-				return p, errors.New("must be a setting's path like environment[DEBUG]")
-			}
-			key, rest = rest[1:end], rest[end+1:]
-		default:
-			if !first {
-				if !strings.HasPrefix(rest, ".") {
-					return p, errors.New("must be a setting's path like environment[DEBUG]")
-				}
-				rest = rest[1:]
-			}
-			end := strings.IndexAny(rest, ".[")
-			if end < 0 {
-				end = len(rest)
-			}
-			key, rest = rest[:end], rest[end:]
-		}
-		if key == "" {
-			return p, errors.New("has an empty part: must be a setting's path like environment[DEBUG]")
-		}
-		if first {
-			p.setting = key
-			continue
+	end := strings.IndexAny(text, ".[")
+	if end < 0 {
+		end = len(text)
+	}
+	if end == 0 && text != "" {
+		return unsetPath{}, errNoPath
+	}
+	p := unsetPath{setting: text[:end]}
+	for rest := text[end:]; rest != ""; {
+		key, after, err := firstKey(rest)
+		if err != nil {
+			return p, err
 		}
 		p.keys = append(p.keys, key)
+		rest = after
 	}
 	if _, known := definitions[p.setting]; !known {
 		return p, fmt.Errorf("no setting is called %q%s", p.setting, didYouMean(p.setting, slices.Collect(maps.Keys(definitions))))
 	}
 	return p, nil
+}
+
+// firstKey takes [key] or .key from the front of a path.
+func firstKey(path string) (key, rest string, err error) {
+	switch path[0] {
+	case '[':
+		var closed bool
+		if key, rest, closed = strings.Cut(path[1:], "]"); !closed {
+			return "", "", errNoPath
+		}
+	case '.':
+		end := strings.IndexAny(path[1:], ".[")
+		if end < 0 {
+			end = len(path) - 1
+		}
+		key, rest = path[1:end+1], path[end+1:]
+	default:
+		return "", "", errNoPath
+	}
+	if key == "" {
+		return "", "", errors.New("has an empty part: must be a setting's path like environment[DEBUG]")
+	}
+	return key, rest, nil
 }
 
 // parseUnsets reads a block's unset list.

@@ -280,6 +280,8 @@ func TestConstraints(t *testing.T) {
 	for name, tc := range map[string]struct{ constraints, settings, field, want string }{
 		"memory over the maximum":        {"{memLimit: {max: 8Gi}}", "{memLimit: 16Gi}", "spec.containers", "have 16Gi of memory"},
 		"no memory limit":                {"{memLimit: {max: 8Gi}}", "{}", "spec.containers[notebook].resources.limits[memory]", "is missing"},
+		"a memory limit of 0":            {"{memLimit: {max: 8Gi}}", "{memLimit: 1Gi, extraContainers: [{name: x, image: x, resources: {limits: {memory: '0'}}}]}", "spec.containers[x].resources.limits[memory]", "is missing or 0"},
+		"an extra cpu limit of 0":        {"{cpuLimit: {max: '8'}}", "{cpuLimit: '1', extraResourceLimits: {cpu: '0'}}", "spec.containers[notebook].resources.limits[cpu]", "is missing or 0"},
 		"sum of containers":              {"{cpuLimit: {max: '2'}}", "{cpuLimit: '1500m', extraContainers: [{name: x, image: x, resources: {limits: {cpu: '1'}}}]}", "spec.containers", "2500m of cpu"},
 		"largest init container":         {"{memLimit: {max: 1Gi}}", "{memLimit: 1Gi, initContainers: [{name: x, image: x, resources: {limits: {memory: 2Gi}}}]}", "spec.containers", "2Gi of memory"},
 		"restartable init container":     {"{memLimit: {max: 1Gi}}", "{memLimit: 1Gi, initContainers: [{name: x, image: x, restartPolicy: Always, resources: {limits: {memory: 1Gi}}}]}", "spec.containers", "2Gi of memory"},

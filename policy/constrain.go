@@ -111,7 +111,7 @@ func (v *violations) bound(pod *corev1.Pod, setting string, name corev1.Resource
 	path := "constraints." + setting + ".max"
 	if slices.Contains(boundless, name) && !strings.HasSuffix(setting, "Guarantee") {
 		for _, where := range containersWithout(pod, name, of) {
-			v.addf(where+".resources.limits["+string(name)+"]", "is missing, and %s allows at most %s", path, b.Max.String())
+			v.addf(where+".resources.limits["+string(name)+"]", "is missing or 0, and %s allows at most %s", path, b.Max.String())
 		}
 	}
 	total := effectiveTotal(pod, name, of)
@@ -125,10 +125,11 @@ func (v *violations) bound(pod *corev1.Pod, setting string, name corev1.Resource
 	}
 }
 
+// containersWithout finds the containers that don't state an amount. The kubelet takes a limit of 0 for none.
 func containersWithout(pod *corev1.Pod, name corev1.ResourceName, of amount) []string {
 	var where []string
 	forEachContainer(pod, func(path string, c *corev1.Container) {
-		if _, ok := of(&c.Resources, name); !ok {
+		if q, ok := of(&c.Resources, name); !ok || q.IsZero() {
 			where = append(where, path)
 		}
 	})

@@ -128,6 +128,7 @@ func TestLaunchAsksForADryRun(t *testing.T) {
 
 // kubelet writes each status when the launcher has said what it knows.
 func kubelet(t *testing.T, client *fake.Clientset, statuses ...corev1.PodStatus) func(launcher.Progress) {
+	t.Helper()
 	return func(p launcher.Progress) {
 		if p.Pod == nil || len(statuses) == 0 {
 			return

@@ -79,6 +79,12 @@ func TestUnsetTakesAWeakerLayersValueAway(t *testing.T) {
 	assert.Nil(t, notebook(pod).SecurityContext)
 }
 
+// A port of 0 would have the API server refuse the pod.
+func TestAnUnsetPortIsNoPort(t *testing.T) {
+	c := compiled(t, baseline+namespaced("n", "{defaults: {unset: [port]}}"))
+	assert.Empty(t, notebook(fitted(t, c, aliceIn("research")).Pod).Ports)
+}
+
 func TestDenials(t *testing.T) {
 	userless := strings.ReplaceAll(baseline, `mayAssertGroups: ["*"]`, "users: [bob]")
 	for name, tc := range map[string]struct {

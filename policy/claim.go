@@ -152,8 +152,12 @@ func (x *server) buildClaim() *corev1.PersistentVolumeClaim {
 			StorageClassName: s.StorageClass,
 		},
 	}
+	for _, a := range x.plan.asserted {
+		c.Labels = x.assertLabels(c.Labels, a, "storageExtraLabels", s.StorageExtraLabels)
+	}
 	c.Labels[labelComponentNew] = deref(s.ComponentLabel)
 	c.Labels[labelComponent] = "singleuser-storage"
+	c.Labels[LabelUsername] = LabelSlug(x.in.Identity.User)
 	c.Labels[LabelHub] = x.in.Identity.Hub
 	if s.StorageCapacity != nil {
 		c.Spec.Resources.Requests = corev1.ResourceList{corev1.ResourceStorage: *s.StorageCapacity}

@@ -119,6 +119,7 @@ func compilePolicy(ref PolicyRef, spec *v1alpha1.SpawnPolicySpec) *compiledPolic
 	p.compileSelection(path)
 	p.defaults = p.compileBlock(spec.Defaults, path.Child("defaults"))
 	p.enforced = p.compileBlock(spec.Enforced, path.Child("enforced"))
+	p.errs = append(p.errs, checkEnforcedUnset(p.enforced.unset, path.Child("enforced", "unset"))...)
 	p.compileProfiles(path.Child("profiles"))
 	p.errs = append(p.errs, checkAdditions(spec.Additions, path.Child("additions"))...)
 	p.errs = append(p.errs, checkConstraints(spec.Constraints, path.Child("constraints"))...)

@@ -230,7 +230,7 @@ func (e *expander) expanded(v reflect.Value) reflect.Value {
 
 // expandedItem keeps the name of a variable that is called after its key.
 func (e *expander) expandedItem(key, item reflect.Value) reflect.Value {
-	v, ok := item.Interface().(corev1.EnvVar)
+	v, ok := reflect.TypeAssert[corev1.EnvVar](item)
 	if !ok || v.Name != key.String() {
 		return e.expanded(item)
 	}
@@ -266,7 +266,7 @@ func hasTemplate(v reflect.Value) bool {
 			}
 		}
 	case reflect.Struct:
-		for i := range v.NumField() {
+		for i := range v.NumField() { //nolint:modernize // Fields describes each field anew, and this is done for every pod
 			if hasTemplate(v.Field(i)) {
 				return true
 			}

@@ -142,9 +142,15 @@ func asJSON(v any) string {
 // podLabels are those of the fitted pod: KubeSpawner's, and the hub label.
 func (x *server) podLabels() map[string]string {
 	labels := x.commonLabels(x.s.ExtraLabels)
+	maps.Copy(labels, x.ownLabels())
+	return labels
+}
+
+// ownLabels are those of the pod that neither extra nor common ones replace.
+func (x *server) ownLabels() map[string]string {
+	labels := x.in.Identity.Labels()
 	labels[labelComponentNew] = deref(x.s.ComponentLabel)
 	labels[labelComponent] = deref(x.s.ComponentLabel)
-	maps.Copy(labels, x.in.Identity.Labels())
 	return labels
 }
 

@@ -87,13 +87,8 @@ func (c *Compiled) planFor(policies []*compiledPolicy, sel selection) *plan {
 
 func newPlan(policies []*compiledPolicy, sel selection) *plan {
 	p := &plan{mode: skeletonMode(policies), adoptUnlabelled: adoptsUnlabelled(policies), additions: additionsOf(policies)}
-	merged := tree{}
 	layers := layersOf(policies, sel)
-	for i := range layers {
-		var errs field.ErrorList
-		merged, errs = layers[i].over(merged)
-		p.blame(layers[i].policy, errs)
-	}
+	merged := p.merge(layers)
 	if len(p.errs) > 0 {
 		return p
 	}
@@ -102,6 +97,7 @@ func newPlan(policies []*compiledPolicy, sel selection) *plan {
 	errs = append(errs, checkComplete(merged)...)
 	if len(errs) == 0 {
 		p.templates, errs = compileTemplates(p.settings, merged, nil)
+		errs = append(errs, checkSettings(p.settings, nil)...) // what a user typed is here for the first time
 	}
 	p.blame(nil, errs)
 	if len(p.errs) > 0 {
@@ -134,6 +130,28 @@ func governedKeys(s *settings) (labels, annotations []string) {
 	maps.Copy(all, s.CommonLabels)
 	maps.Copy(all, s.ExtraLabels)
 	return slices.Sorted(maps.Keys(all)), slices.Sorted(maps.Keys(s.ExtraAnnotations))
+}
+
+// merge puts the layers over each other. Enforced things have the names that their keys stand for at that point; what the
+// cluster enforces, those that the cluster gives: a namespace could otherwise have it gone by another name.
+func (p *plan) merge(layers []layer) tree {
+	merged, cluster := tree{}, tree{}
+	for i := range layers {
+		l := &layers[i]
+		switch l.name {
+		case layerNamespaceEnforced:
+			l.block.tree = allNamed(l.block.tree, merged)
+		case layerClusterEnforced:
+			l.block.tree = allNamed(l.block.tree, cluster)
+		}
+		var errs field.ErrorList
+		merged, errs = l.over(merged)
+		p.blame(l.policy, errs)
+		if l.policy == nil || l.policy.Namespace == "" {
+			cluster, _ = l.over(cluster)
+		}
+	}
+	return merged
 }
 
 func (p *plan) blame(policy *PolicyRef, errs field.ErrorList) {
@@ -236,13 +254,11 @@ func scopeOf(setting string, value, merged any) scope {
 	for key, item := range keyed {
 		switch shape := definitions[setting].shape; shape {
 		case byName, byMountPath:
+			if m, ok := merged.(tree); ok && m[key] != nil {
+				item = m[key] // a part of an item has its identity from a weaker layer
+			}
 			if t, ok := item.(tree); ok {
 				key = identity(named(t, key), shape)
-			}
-			if m, ok := merged.(tree); ok && key == "" {
-				if t, ok := m[key].(tree); ok {
-					key = identity(t, shape)
-				}
 			}
 		case anonymous:
 			// Without an identity, an item is known by its place in the merged list.

@@ -43,8 +43,12 @@ type decider struct {
 
 var podResource = metav1.GroupVersionResource{Version: "v1", Resource: "pods"}
 
-// input is what the engine needs to know of a request, beside the pod. The answer is nil, unless something isn't here yet.
+// input is what the engine needs to know of a request, beside the pod. The answer is nil, unless something is missing.
 func (d *decider) input(ctx context.Context, req *admission.Request, identity policy.Identity) (policy.Input, *namespaceClaims, *admission.Response) {
+	if req.UserInfo.Username == "" { // the engine would assume a caller that policy lists
+		response := badRequest("the request names no user")
+		return policy.Input{}, nil, &response
+	}
 	labels, known := d.namespaces.Labels(ctx, req.Namespace)
 	if !known {
 		response := notReady(fmt.Sprintf("namespace %q isn't known here yet", req.Namespace))

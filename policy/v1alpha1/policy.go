@@ -384,7 +384,7 @@ type Constraints struct {
 	CPULimit *Bound `json:"cpuLimit,omitempty"`
 	// +optional
 	CPUGuarantee *Bound `json:"cpuGuarantee,omitempty"`
-	// ExtraResourceLimits bound extended resources by name.
+	// ExtraResourceLimits bound extended resources, and ephemeral-storage, by name.
 	// +optional
 	ExtraResourceLimits map[string]Bound `json:"extraResourceLimits,omitempty"`
 	// +optional
@@ -395,7 +395,7 @@ type Constraints struct {
 }
 
 // Bound is a maximum for the pod's effective total, init containers as the scheduler counts them. A container
-// without a limit on cpu or memory violates it; without one on an extended resource it uses none.
+// without a limit on cpu, memory or ephemeral-storage violates it; without one on an extended resource it uses none.
 type Bound struct {
 	// +required
 	Max *resource.Quantity `json:"max"`

@@ -207,7 +207,7 @@ func TestEveryRightOfTheWebhookIsNeeded(t *testing.T) {
 				}
 				assert.Contains(t, readiness(t, r), "[-]policies failed")
 				r.Stop()
-				<-r.Ended
+				require.NoError(t, <-r.Ended, "it ends cleanly all the same")
 			})
 		}
 	}

@@ -47,12 +47,7 @@ func IdentityOf(pod *corev1.Pod) (Identity, []Denial) {
 	if id.User == "" {
 		r.deny("metadata.annotations["+AnnotationUsername+"]", "is missing: it must be the user's name")
 	}
-	for _, key := range identityAnnotations {
-		if n := len(pod.Annotations[key]); n > maxIdentity {
-			r.deny("metadata.annotations["+key+"]", fmt.Sprintf("has %d bytes: at most %d are read", n, maxIdentity))
-		}
-	}
-	if len(r.denials) > 0 { // nothing of that size is worth reading
+	if r.boundSizes() {
 		return id, r.denials
 	}
 	if text, ok := pod.Annotations[AnnotationUserID]; ok {
@@ -74,6 +69,18 @@ func IdentityOf(pod *corev1.Pod) (Identity, []Denial) {
 type identityReader struct {
 	annotations map[string]string
 	denials     []Denial
+}
+
+// boundSizes denies annotations that are too large to be read, and says whether there are any.
+func (r *identityReader) boundSizes() bool {
+	large := false
+	for _, key := range identityAnnotations {
+		if n := len(r.annotations[key]); n > maxIdentity {
+			r.deny("metadata.annotations["+key+"]", fmt.Sprintf("has %d bytes: at most %d are read", n, maxIdentity))
+			large = true
+		}
+	}
+	return large
 }
 
 func (r *identityReader) deny(field, message string) {

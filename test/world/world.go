@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -62,7 +63,8 @@ type World struct {
 	Gate     *Gate
 	Replicas []*Replica
 	// FirstReview is the AdmissionReview of Alice's bare skeleton in the namespace default.
-	FirstReview []byte
+	FirstReview   []byte
+	webhookConfig *rest.Config
 	// WithoutWebhook is what the API server said to a skeleton before there was a webhook.
 	WithoutWebhook error
 }
@@ -192,6 +194,7 @@ func (w *World) startReplicas(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	w.webhookConfig = config
 	for range 2 {
 		r, err := StartReplica(ctx, config)
 		if err != nil {
@@ -205,8 +208,8 @@ func (w *World) startReplicas(ctx context.Context) error {
 	return nil
 }
 
-// StartReplica starts a webhook in this process.
-func StartReplica(ctx context.Context, config *rest.Config) (*Replica, error) {
+// StartReplica starts a webhook in this process, with options changed where a test wants it.
+func StartReplica(ctx context.Context, config *rest.Config, change ...func(*webhook.Options)) (*Replica, error) {
 	dir, err := os.MkdirTemp("", "slipway-cert-")
 	if err != nil {
 		return nil, err
@@ -226,13 +229,17 @@ func StartReplica(ctx context.Context, config *rest.Config) (*Replica, error) {
 	r := &Replica{Port: ports[0], Health: ports[1], Metrics: ports[2], Client: Trusting(pair.CA), Stop: cancel, Ended: make(chan error, 1)}
 	go func() {
 		defer os.RemoveAll(dir)
-		r.Ended <- webhook.Run(ctx, webhook.Options{
+		o := webhook.Options{
 			Config: config, BindAddress: "127.0.0.1", Port: r.Port, CertDir: dir,
 			HealthProbeBindAddress: fmt.Sprintf("127.0.0.1:%d", r.Health),
 			MetricsBindAddress:     fmt.Sprintf("127.0.0.1:%d", r.Metrics),
 			OwnNamespaces:          []string{OwnNamespace},
 			DrainDelay:             time.Second, DrainTimeout: 5 * time.Second,
-		})
+		}
+		for _, c := range change {
+			c(&o)
+		}
+		r.Ended <- webhook.Run(ctx, o)
 	}()
 	return r, nil
 }
@@ -382,3 +389,27 @@ func (w *Warnings) Reset() {
 
 // cleanup is a context for what is undone when a test is over.
 func cleanup(t *testing.T) context.Context { return context.WithoutCancel(t.Context()) }
+
+// WebhookConfig is what a client with the webhook's own account is made of.
+func (w *World) WebhookConfig(t *testing.T) *rest.Config {
+	t.Helper()
+	return rest.CopyConfig(w.webhookConfig)
+}
+
+// Reinstall puts the mutating configuration back as it was, and waits until the API server asks the webhook again.
+func (w *World) Reinstall(t *testing.T, c *admissionregistrationv1.MutatingWebhookConfiguration) {
+	t.Helper()
+	ctx := cleanup(t)
+	api := w.Admin.AdmissionregistrationV1().MutatingWebhookConfigurations()
+	_ = api.Delete(ctx, c.Name, metav1.DeleteOptions{})
+	fresh := &admissionregistrationv1.MutatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: c.Name}, Webhooks: c.Webhooks}
+	_, err := api.Create(ctx, fresh, metav1.CreateOptions{})
+	require.NoError(t, err)
+	require.NoError(t, Eventually(ctx, func() error {
+		_, err := w.Hub.CoreV1().Pods("default").Create(ctx, launcher.Skeleton(Alice, "default"), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		if err == nil || !strings.Contains(err.Error(), "Slipway NoPolicy") {
+			return fmt.Errorf("the webhook isn't asked yet: %w", err)
+		}
+		return nil
+	}))
+}

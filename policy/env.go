@@ -99,7 +99,7 @@ func (x *server) computedVariables(env environment) {
 	}
 	cpu := func(name string, q *resource.Quantity) {
 		if q != nil && !q.IsZero() {
-			env.set(name, pythonFloat(q.AsApproximateFloat64()))
+			env.set(name, pythonFloat(nearestFloat(q)))
 		}
 	}
 	memory("MEM_LIMIT", s.MemLimit)
@@ -131,7 +131,7 @@ func (x *server) serviceURL(env environment) {
 	}
 	host := strings.TrimSuffix(strings.TrimPrefix(deref(x.s.IP), "["), "]")
 	scheme := "http"
-	if x.internalSSL() {
+	if isTrue(x.s.InternalSSL) { // whether or not the certificates are mounted
 		scheme = "https"
 	}
 	env.set(name, scheme+"://"+net.JoinHostPort(host, strconv.Itoa(int(*x.s.Port)))+x.servicePrefix(env))
@@ -175,6 +175,17 @@ func (x *server) formatSpawner(text string, env environment) string {
 
 func parseSpawnerFormat(text string) (*template, error) {
 	return parseTemplate(strings.ReplaceAll(text, "%U", "{username}"), []string{"base_url", "username"})
+}
+
+// nearestFloat is the float that a number in a configuration file was: AsApproximateFloat64 multiplies, and gives
+// 0.009000000000000001 for 9m.
+func nearestFloat(q *resource.Quantity) float64 {
+	exact := q.DeepCopy()
+	f, err := strconv.ParseFloat(exact.AsDec().String(), 64)
+	if err != nil {
+		return q.AsApproximateFloat64()
+	}
+	return f
 }
 
 // pythonFloat writes a number as Python's repr does, which is what JupyterHub puts into CPU_LIMIT.

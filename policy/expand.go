@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
@@ -34,6 +35,7 @@ func compileTemplates(s *settings, t tree, path *field.Path) (templates, field.E
 			continue
 		}
 		errs = append(errs, ts.parse(t[name], known, childOrKey(path, name))...)
+		errs = append(errs, ts.parseNames(t[name], definitions[name].shape, known, childOrKey(path, name))...)
 		field := settingFields[name]
 		if !slices.Contains(nameTemplates, name) && hasTemplate(reflect.ValueOf(s).Elem().Field(field)) {
 			ts.in = append(ts.in, field)
@@ -61,6 +63,22 @@ func (ts *templates) parse(value any, known []string, path *field.Path) field.Er
 	case tree:
 		for _, key := range slices.Sorted(maps.Keys(v)) {
 			errs = append(errs, ts.parse(v[key], known, childOrKey(path, key))...)
+		}
+	}
+	return errs
+}
+
+// parseNames parses the keys that items without a name are called by.
+func (ts *templates) parseNames(value any, s shape, known []string, path *field.Path) field.ErrorList {
+	keyed, isMap := value.(tree)
+	if !isMap || s != byName && s != byMountPath {
+		return nil
+	}
+	var errs field.ErrorList
+	for _, key := range slices.Sorted(maps.Keys(keyed)) {
+		item, _ := keyed[key].(tree)
+		if _, has := item["name"]; !has {
+			errs = append(errs, ts.parse(key, known, path.Key(key))...)
 		}
 	}
 	return errs
@@ -208,7 +226,7 @@ func (e *expander) expanded(v reflect.Value) reflect.Value {
 	case reflect.Map:
 		out.Set(reflect.MakeMapWithSize(v.Type(), v.Len()))
 		for it := v.MapRange(); it.Next(); {
-			out.SetMapIndex(it.Key(), e.expanded(it.Value()))
+			out.SetMapIndex(it.Key(), e.entry(it.Key(), it.Value()))
 		}
 	case reflect.Struct:
 		out.Set(v)
@@ -220,6 +238,19 @@ func (e *expander) expanded(v reflect.Value) reflect.Value {
 	default:
 		out.Set(v)
 	}
+	return out
+}
+
+// entry expands a value of a map. A variable that is called after its key keeps that name, as any key.
+func (e *expander) entry(key, v reflect.Value) reflect.Value {
+	variable, ok := v.Interface().(corev1.EnvVar)
+	if !ok || variable.Name != key.String() {
+		return e.expanded(v)
+	}
+	variable.Name = ""
+	out := reflect.New(v.Type()).Elem()
+	out.Set(e.expanded(reflect.ValueOf(variable)))
+	out.FieldByName("Name").SetString(key.String())
 	return out
 }
 

@@ -82,17 +82,44 @@ func decodeSetting(into reflect.Value, name string, value any, path *field.Path)
 	return decodeStrict(into, value, path)
 }
 
+// decodeItems reads a list or map of things. An item of a map may be a part, which is merged over the whole item of a weaker
+// layer: what that lacks, checkItems finds.
 func decodeItems(into reflect.Value, value any, s shape, path *field.Path) field.ErrorList {
 	items, paths, errs := asList(value, s, path)
 	list := reflect.MakeSlice(into.Type(), len(items), len(items))
+	_, isMap := value.(tree)
 	for i, item := range items {
 		errs = append(errs, decodeStrict(list.Index(i), item, paths[i])...)
-		if t, ok := item.(tree); ok && s != anonymous && identity(t, s) == "" {
-			errs = append(errs, field.Required(paths[i].Child(map[shape]string{byName: "name", byMountPath: "mountPath"}[s]), ""))
+		if !isMap {
+			errs = append(errs, checkIdentity(item, s, paths[i])...)
 		}
 	}
 	into.Set(list)
 	return errs
+}
+
+// checkItems finds the items of merged settings that have no identity.
+func checkItems(merged tree) field.ErrorList {
+	var errs field.ErrorList
+	for _, name := range slices.Sorted(maps.Keys(merged)) {
+		s := definitions[name].shape
+		if _, isMap := merged[name].(tree); !isMap || s != byName && s != byMountPath {
+			continue
+		}
+		items, paths, _ := asList(merged[name], s, field.NewPath(name))
+		for i, item := range items {
+			errs = append(errs, checkIdentity(item, s, paths[i])...)
+		}
+	}
+	return errs
+}
+
+func checkIdentity(item any, s shape, path *field.Path) field.ErrorList {
+	t, ok := item.(tree)
+	if !ok || s == anonymous || identity(t, s) != "" {
+		return nil
+	}
+	return field.ErrorList{field.Required(path.Child(map[shape]string{byName: "name", byMountPath: "mountPath"}[s]), "")}
 }
 
 func decodeOverlay(into, keys reflect.Value, value any, path *field.Path) field.ErrorList {

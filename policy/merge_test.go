@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/yaml"
 )
@@ -87,4 +88,36 @@ func TestUnsetThatNamesNothingIsAnError(t *testing.T) {
 			assert.ErrorContains(t, err, want, path)
 		}
 	}
+}
+
+// A profile may say a part of an item, whose rest stands in a weaker layer.
+func TestAPartOfAnItemIsMergedOverTheWhole(t *testing.T) {
+	const part = `{profiles: [{slug: p, displayName: P, settings: {volumeMounts: {home: {subPath: "{username}"}}}}]}`
+	whole := namespaced("whole", "{defaults: {volumeMounts: {home: {mountPath: /home}}}}")
+	pod := fitted(t, compiled(t, baseline+whole+namespaced("part", part)), aliceIn("research")).Pod
+	assert.Equal(t, []corev1.VolumeMount{{Name: "home", MountPath: "/home", SubPath: "alice"}}, notebook(pod).VolumeMounts)
+
+	enforced := clusterwide("e", `{enforced: {volumeMounts: {home: {readOnly: true}}}}`)
+	attack := namespaced("n", `{defaults: {extraContainerConfig: {volumeMounts: [{name: evil, mountPath: /home}]}}}`)
+	pod = fitted(t, compiled(t, baseline+enforced+whole+attack), aliceIn("research")).Pod
+	assert.Equal(t, []corev1.VolumeMount{{Name: "home", MountPath: "/home", ReadOnly: true}}, notebook(pod).VolumeMounts)
+
+	denials := denied(t, compiled(t, baseline+namespaced("part", part)), aliceIn("research"))
+	assert.Equal(t, PolicyInvalid, denials[0].Code)
+	assert.Equal(t, "volumeMounts[home].mountPath", denials[0].Field)
+
+	list := Compile(decoded(t, namespaced("list", "{defaults: {volumeMounts: [{name: home}]}}"))).Errors()
+	require.Len(t, list, 1)
+	assert.Equal(t, "spec.defaults.volumeMounts[0].mountPath", list[0].Field)
+}
+
+func TestAnItemsNameIsATemplateWhereItIsItsKeyToo(t *testing.T) {
+	const volumes = `{defaults: {volumes: {"home-{username}": {emptyDir: {}}}, volumeMounts: {"home-{username}": {mountPath: /home}}}}`
+	pod := fitted(t, compiled(t, baseline+namespaced("a", volumes)), aliceIn("research")).Pod
+	assert.Equal(t, "home-alice", pod.Spec.Volumes[0].Name)
+	assert.Equal(t, "home-alice", notebook(pod).VolumeMounts[0].Name)
+
+	errs := Compile(decoded(t, namespaced("a", `{defaults: {volumes: {"home-{nope}": {emptyDir: {}}}}}`))).Errors()
+	require.Len(t, errs, 1)
+	assert.Equal(t, "spec.defaults.volumes[home-{nope}]", errs[0].Field)
 }

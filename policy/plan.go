@@ -97,6 +97,7 @@ func newPlan(policies []*compiledPolicy, sel selection) *plan {
 	}
 	var errs field.ErrorList
 	p.settings, errs = decodeSettings(merged, nil)
+	errs = append(errs, checkItems(merged)...)
 	if len(errs) == 0 {
 		p.templates, errs = compileTemplates(p.settings, merged, nil)
 	}
@@ -221,14 +222,7 @@ func scopeOf(setting string, value, merged any) scope {
 	for key, item := range keyed {
 		switch shape := definitions[setting].shape; shape {
 		case byName, byMountPath:
-			if t, ok := item.(tree); ok {
-				key = identity(named(t, key), shape)
-			}
-			if m, ok := merged.(tree); ok && key == "" {
-				if t, ok := m[key].(tree); ok {
-					key = identity(t, shape)
-				}
-			}
+			key = identityOf(key, item, merged, shape)
 		case anonymous:
 			// Without an identity, an item is known by its place in the merged list.
 			key = strconv.Itoa(slices.Index(order, key))
@@ -237,4 +231,19 @@ func scopeOf(setting string, value, merged any) scope {
 		s.keys = append(s.keys, key)
 	}
 	return s
+}
+
+// identityOf is what an enforced item of a map is known by on the pod. A part of an item leaves that to the weaker layer.
+func identityOf(key string, item, merged any, s shape) string {
+	if t, ok := item.(tree); ok {
+		if id := identity(named(t, key), s); id != "" {
+			return id
+		}
+	}
+	if m, ok := merged.(tree); ok {
+		if t, ok := m[key].(tree); ok {
+			return identity(named(t, key), s)
+		}
+	}
+	return ""
 }

@@ -192,7 +192,7 @@ func TestRealHubsFromTheirTraits(t *testing.T) {
 				require.NoError(t, err)
 				lines, err := Judge(want, got)
 				require.NoError(t, err)
-				servers.count(reportServer(t, s, lines))
+				servers.count(reportServer(t, s, afterConcerns(c, lines)))
 			}
 		}))
 	}

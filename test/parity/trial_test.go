@@ -1,6 +1,7 @@
 package parity
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -28,15 +29,25 @@ func try(t checker, oracle *Oracle, c Case, exempt string) []string {
 	require.NoError(t, err, describe(c))
 	lines, err := Judge(want, got)
 	require.NoError(t, err, describe(c))
+	if exempt == "" {
+		return afterConcerns(c, lines)
+	}
 	return afterExemption(lines, got, exempt)
 }
 
-// afterExemption takes away the differences that an exemption explains. An exemption without a difference is
-// itself one: the list has to be exact.
-func afterExemption(lines []string, got Fitted, name string) []string {
-	if name == "" {
-		return lines
+// afterConcerns takes away the differences that exemptions explain which concern every case like this one.
+func afterConcerns(c Case, lines []string) []string {
+	for _, e := range Exemptions() {
+		if e.Concerns != nil && e.Concerns(c) {
+			lines = slices.DeleteFunc(lines, e.explains)
+		}
 	}
+	return lines
+}
+
+// afterExemption takes away the differences that the exemption explains which the case is marked with. An exemption without a
+// difference is itself one: the list has to be exact.
+func afterExemption(lines []string, got Fitted, name string) []string {
 	at := slices.IndexFunc(Exemptions(), func(e Exemption) bool { return e.Name == name })
 	if at < 0 {
 		return append([]string{"no exemption is called " + name}, lines...)
@@ -45,14 +56,12 @@ func afterExemption(lines []string, got Fitted, name string) []string {
 	switch {
 	case len(lines) == 0:
 		return []string{"exempt by " + name + ", but there is no difference"}
-	case len(e.Fields) == 0 && len(got.Refused) == 0:
+	case e.isRefusal() && len(got.Refused) == 0:
 		return append([]string{"exempt by " + name + ", which says that we refuse, but there is a pod"}, lines...)
-	case len(e.Fields) == 0:
+	case e.isRefusal():
 		return nil
 	}
-	return slices.DeleteFunc(lines, func(line string) bool {
-		return slices.ContainsFunc(e.Fields, func(prefix string) bool { return strings.HasPrefix(line, prefix) })
-	})
+	return slices.DeleteFunc(lines, e.explains)
 }
 
 func describe(c Case) string {
@@ -98,7 +107,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintf(os.Stdout, "parity:   %s: %s; ours: %s\n", e.Name, e.Upstream, e.Instead)
 	}
 	for _, e := range HubExemptions() {
-		fmt.Fprintf(os.Stdout, "parity:   hub %s: %s\n", e.Hub, e.Why)
+		fmt.Fprintf(os.Stdout, "parity:   hub %s: %s\n", cmp.Or(e.Hub, "of every name"), e.Why)
 	}
 	m.Run()
 }

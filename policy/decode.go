@@ -82,44 +82,41 @@ func decodeSetting(into reflect.Value, name string, value any, path *field.Path)
 	return decodeStrict(into, value, path)
 }
 
-// decodeItems reads a list or map of things. An item of a map may be a part, which is merged over the whole item of a weaker
-// layer: what that lacks, checkItems finds.
 func decodeItems(into reflect.Value, value any, s shape, path *field.Path) field.ErrorList {
 	items, paths, errs := asList(value, s, path)
+	_, isList := value.([]any)
 	list := reflect.MakeSlice(into.Type(), len(items), len(items))
-	_, isMap := value.(tree)
 	for i, item := range items {
 		errs = append(errs, decodeStrict(list.Index(i), item, paths[i])...)
-		if !isMap {
-			errs = append(errs, checkIdentity(item, s, paths[i])...)
+		// An item of a map may be a part, for a weaker layer's item of that key: see checkComplete.
+		if t, ok := item.(tree); ok && isList && s != anonymous && identity(t, s) == "" {
+			errs = append(errs, identityRequired(s, paths[i]))
 		}
 	}
 	into.Set(list)
 	return errs
 }
 
-// checkItems finds the items of merged settings that have no identity.
-func checkItems(merged tree) field.ErrorList {
+func identityRequired(s shape, path *field.Path) *field.Error {
+	return field.Required(path.Child(map[shape]string{byName: "name", byMountPath: "mountPath"}[s]), "")
+}
+
+// checkComplete finds the items of maps that are still without an identity when all layers are merged.
+func checkComplete(merged tree) field.ErrorList {
 	var errs field.ErrorList
 	for _, name := range slices.Sorted(maps.Keys(merged)) {
+		keyed, isMap := merged[name].(tree)
 		s := definitions[name].shape
-		if _, isMap := merged[name].(tree); !isMap || s != byName && s != byMountPath {
+		if !isMap || s != byName && s != byMountPath {
 			continue
 		}
-		items, paths, _ := asList(merged[name], s, field.NewPath(name))
-		for i, item := range items {
-			errs = append(errs, checkIdentity(item, s, paths[i])...)
+		for _, key := range slices.Sorted(maps.Keys(keyed)) {
+			if item, ok := keyed[key].(tree); ok && identity(named(item, key), s) == "" {
+				errs = append(errs, identityRequired(s, field.NewPath(name).Key(key)))
+			}
 		}
 	}
 	return errs
-}
-
-func checkIdentity(item any, s shape, path *field.Path) field.ErrorList {
-	t, ok := item.(tree)
-	if !ok || s == anonymous || identity(t, s) != "" {
-		return nil
-	}
-	return field.ErrorList{field.Required(path.Child(map[shape]string{byName: "name", byMountPath: "mountPath"}[s]), "")}
 }
 
 func decodeOverlay(into, keys reflect.Value, value any, path *field.Path) field.ErrorList {

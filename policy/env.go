@@ -131,7 +131,7 @@ func (x *server) serviceURL(env environment) {
 	}
 	host := strings.TrimSuffix(strings.TrimPrefix(deref(x.s.IP), "["), "]")
 	scheme := "http"
-	if isTrue(x.s.InternalSSL) { // whether or not the certificates are mounted
+	if isTrue(x.s.InternalSSL) { // also where no certificates are mounted, as upstream
 		scheme = "https"
 	}
 	env.set(name, scheme+"://"+net.JoinHostPort(host, strconv.Itoa(int(*x.s.Port)))+x.servicePrefix(env))
@@ -177,11 +177,11 @@ func parseSpawnerFormat(text string) (*template, error) {
 	return parseTemplate(strings.ReplaceAll(text, "%U", "{username}"), []string{"base_url", "username"})
 }
 
-// nearestFloat is the float that a number in a configuration file was: AsApproximateFloat64 multiplies, and gives
-// 0.009000000000000001 for 9m.
+// nearestFloat is what Python reads the number as; Quantity's own approximation is off by a digit for some.
 func nearestFloat(q *resource.Quantity) float64 {
-	exact := q.DeepCopy()
-	f, err := strconv.ParseFloat(exact.AsDec().String(), 64)
+	const bits = 64
+	own := q.DeepCopy() // AsDec changes it
+	f, err := strconv.ParseFloat(own.AsDec().String(), bits)
 	if err != nil {
 		return q.AsApproximateFloat64()
 	}

@@ -15,21 +15,12 @@ func TestVariablesOfSizesReadAsPythonWritesThem(t *testing.T) {
 	}
 }
 
-func TestAVariablesKeyIsNoTemplate(t *testing.T) {
-	pod := fitted(t, compiled(t, baseline+namespaced("a", `{defaults: {environment: {
-		"A_{username}": "KEY_{username}", "KEY_{username}": "{username}", B: {name: "N_{username}", value: b}}}}`)), aliceIn("research")).Pod
-	env := envOf(pod)
-	assert.Equal(t, "KEY_alice", env["A_{username}"])
-	assert.Equal(t, "alice", env["KEY_{username}"])
-	assert.Equal(t, "b", env["N_alice"])
-}
-
 func TestWithInternalTLSTheServerListensWithTLS(t *testing.T) {
 	in := aliceIn("research")
 	in.Identity.Env = map[string]string{"JUPYTERHUB_SERVICE_URL": "http://0.0.0.0:1/", "JUPYTERHUB_SERVICE_PREFIX": "/user/alice/"}
 	for settings, want := range map[string]string{
-		"{}":                                       "http://0.0.0.0:8888/user/alice/",
-		"{internalSsl: true}":                      "https://0.0.0.0:8888/user/alice/",
+		"{}":                  "http://0.0.0.0:8888/user/alice/",
+		"{internalSsl: true}": "https://0.0.0.0:8888/user/alice/",
 		"{internalSsl: true, secretMountPath: ''}": "https://0.0.0.0:8888/user/alice/",
 	} {
 		pod := fitted(t, compiled(t, baseline+namespaced("a", "{defaults: "+settings+"}")), in).Pod

@@ -226,7 +226,7 @@ func (e *expander) expanded(v reflect.Value) reflect.Value {
 	case reflect.Map:
 		out.Set(reflect.MakeMapWithSize(v.Type(), v.Len()))
 		for it := v.MapRange(); it.Next(); {
-			out.SetMapIndex(it.Key(), e.entry(it.Key(), it.Value()))
+			out.SetMapIndex(it.Key(), e.expandedItem(it.Key(), it.Value()))
 		}
 	case reflect.Struct:
 		out.Set(v)
@@ -241,15 +241,15 @@ func (e *expander) expanded(v reflect.Value) reflect.Value {
 	return out
 }
 
-// entry expands a value of a map. A variable that is called after its key keeps that name, as any key.
-func (e *expander) entry(key, v reflect.Value) reflect.Value {
-	variable, ok := v.Interface().(corev1.EnvVar)
-	if !ok || variable.Name != key.String() {
-		return e.expanded(v)
+// expandedItem keeps the name of a variable that is called after its key.
+func (e *expander) expandedItem(key, item reflect.Value) reflect.Value {
+	v, ok := item.Interface().(corev1.EnvVar)
+	if !ok || v.Name != key.String() {
+		return e.expanded(item)
 	}
-	variable.Name = ""
-	out := reflect.New(v.Type()).Elem()
-	out.Set(e.expanded(reflect.ValueOf(variable)))
+	v.Name = ""
+	out := reflect.New(item.Type()).Elem()
+	out.Set(e.expanded(reflect.ValueOf(v)))
 	out.FieldByName("Name").SetString(key.String())
 	return out
 }

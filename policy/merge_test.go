@@ -90,25 +90,23 @@ func TestUnsetThatNamesNothingIsAnError(t *testing.T) {
 	}
 }
 
-// A profile may say a part of an item, whose rest stands in a weaker layer.
-func TestAPartOfAnItemIsMergedOverTheWhole(t *testing.T) {
-	const part = `{profiles: [{slug: p, displayName: P, settings: {volumeMounts: {home: {subPath: "{username}"}}}}]}`
-	whole := namespaced("whole", "{defaults: {volumeMounts: {home: {mountPath: /home}}}}")
-	pod := fitted(t, compiled(t, baseline+whole+namespaced("part", part)), aliceIn("research")).Pod
-	assert.Equal(t, []corev1.VolumeMount{{Name: "home", MountPath: "/home", SubPath: "alice"}}, notebook(pod).VolumeMounts)
+func TestAMapItemMayBeAPartOfAWeakerLayersItem(t *testing.T) {
+	const part = "{volumeMounts: {home: {subPath: mine}}}"
+	weaker := baseline + namespaced("a", "{defaults: {volumes: {home: {emptyDir: {}}}, volumeMounts: {home: {mountPath: /home}}}}")
+	r := fitted(t, compiled(t, weaker+namespaced("b", "{defaults: "+part+"}")), aliceIn("research"))
+	assert.Equal(t, []corev1.VolumeMount{{Name: "home", MountPath: "/home", SubPath: "mine"}}, notebook(r.Pod).VolumeMounts)
 
+	alone := denied(t, compiled(t, baseline+namespaced("b", "{defaults: "+part+"}")), aliceIn("research"))
+	require.Len(t, alone, 1)
+	assert.Equal(t, "volumeMounts[home].mountPath", alone[0].Field)
+}
+
+func TestAnEnforcedPartOfAMountHoldsTheWholeMount(t *testing.T) {
 	enforced := clusterwide("e", `{enforced: {volumeMounts: {home: {readOnly: true}}}}`)
+	whole := namespaced("whole", "{defaults: {volumes: {home: {emptyDir: {}}}, volumeMounts: {home: {mountPath: /home}}}}")
 	attack := namespaced("n", `{defaults: {extraContainerConfig: {volumeMounts: [{name: evil, mountPath: /home}]}}}`)
-	pod = fitted(t, compiled(t, baseline+enforced+whole+attack), aliceIn("research")).Pod
+	pod := fitted(t, compiled(t, baseline+enforced+whole+attack), aliceIn("research")).Pod
 	assert.Equal(t, []corev1.VolumeMount{{Name: "home", MountPath: "/home", ReadOnly: true}}, notebook(pod).VolumeMounts)
-
-	denials := denied(t, compiled(t, baseline+namespaced("part", part)), aliceIn("research"))
-	assert.Equal(t, PolicyInvalid, denials[0].Code)
-	assert.Equal(t, "volumeMounts[home].mountPath", denials[0].Field)
-
-	list := Compile(decoded(t, namespaced("list", "{defaults: {volumeMounts: [{name: home}]}}"))).Errors()
-	require.Len(t, list, 1)
-	assert.Equal(t, "spec.defaults.volumeMounts[0].mountPath", list[0].Field)
 }
 
 func TestAnItemsNameIsATemplateWhereItIsItsKeyToo(t *testing.T) {
@@ -120,4 +118,9 @@ func TestAnItemsNameIsATemplateWhereItIsItsKeyToo(t *testing.T) {
 	errs := Compile(decoded(t, namespaced("a", `{defaults: {volumes: {"home-{nope}": {emptyDir: {}}}}}`))).Errors()
 	require.Len(t, errs, 1)
 	assert.Equal(t, "spec.defaults.volumes[home-{nope}]", errs[0].Field)
+}
+
+func TestAVariablesNameIsNoTemplate(t *testing.T) {
+	c := compiled(t, baseline+namespaced("a", `{defaults: {environment: {"KEY_{username}": "{username}"}}}`))
+	assert.Equal(t, "alice", envOf(fitted(t, c, aliceIn("research")).Pod)["KEY_{username}"])
 }

@@ -97,7 +97,7 @@ func newPlan(policies []*compiledPolicy, sel selection) *plan {
 	}
 	var errs field.ErrorList
 	p.settings, errs = decodeSettings(merged, nil)
-	errs = append(errs, checkItems(merged)...)
+	errs = append(errs, checkComplete(merged)...)
 	if len(errs) == 0 {
 		p.templates, errs = compileTemplates(p.settings, merged, nil)
 	}

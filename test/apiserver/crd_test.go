@@ -10,6 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/slipway-hub/slipway/test/world"
 )
 
 // annotationLimit is the API server's, on all annotations of an object together. Client-side kubectl apply keeps the
@@ -17,11 +19,11 @@ import (
 const annotationLimit = 262144
 
 func TestCRDsCanBeAppliedByClientSideApply(t *testing.T) {
-	w := theWorld(t) // which did so
+	w := world.ForTest(t) // which did so
 	crds := schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
 	for name, short := range map[string]string{"spawnpolicies.slipway.dev": "sp", "clusterspawnpolicies.slipway.dev": "csp"} {
 		t.Run(name, func(t *testing.T) {
-			crd, err := w.dynamic.Resource(crds).Get(t.Context(), name, metav1.GetOptions{})
+			crd, err := w.Dynamic.Resource(crds).Get(t.Context(), name, metav1.GetOptions{})
 			require.NoError(t, err)
 			applied := crd.GetAnnotations()[corev1.LastAppliedConfigAnnotation]
 			require.NotEmpty(t, applied)
@@ -31,18 +33,18 @@ func TestCRDsCanBeAppliedByClientSideApply(t *testing.T) {
 			}
 			assert.Less(t, size, annotationLimit/2, "there is room to grow")
 
-			_, err = w.cluster.Kubectl(t.Context(), nil, "get", short, "--all-namespaces")
+			_, err = w.Cluster.Kubectl(t.Context(), nil, "get", short, "--all-namespaces")
 			assert.NoError(t, err)
 		})
 	}
-	again, err := w.cluster.Kubectl(t.Context(), nil, "apply", "-f", crdFolder)
+	again, err := w.Cluster.Kubectl(t.Context(), nil, "apply", "-f", world.CRDFolder)
 	require.NoError(t, err)
 	assert.Equal(t, 2, strings.Count(again, "unchanged"), again)
 }
 
 func TestTheSchemaItselfRefusesWhatBelongsToTheOtherKind(t *testing.T) {
-	w := theWorld(t)
-	ns := w.namespace(t)
+	w := world.ForTest(t)
+	ns := w.Namespace(t)
 	for name, c := range map[string]struct{ spec, says string }{
 		"a selector in a namespace":    {`{namespaceSelector: {}}`, "belongs to a ClusterSpawnPolicy"},
 		"a group map in a namespace":   {`{groupMap: {staff: [alice]}}`, "only the platform team may say"},
@@ -53,17 +55,17 @@ func TestTheSchemaItselfRefusesWhatBelongsToTheOtherKind(t *testing.T) {
 		"a quantity that is no number": {`{defaults: {memLimit: lots}}`, "should match"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			assert.ErrorContains(t, w.tryPut(t, ns, "\nkind: SpawnPolicy\nmetadata: {name: a}\nspec: "+c.spec+"\n"), c.says)
+			assert.ErrorContains(t, w.TryPut(t, ns, "\nkind: SpawnPolicy\nmetadata: {name: a}\nspec: "+c.spec+"\n"), c.says)
 		})
 	}
 }
 
 // kubectl shows what a user asks for first.
 func TestPoliciesHaveColumns(t *testing.T) {
-	w := theWorld(t)
-	ns := w.namespace(t)
-	w.put(t, ns, "\nkind: SpawnPolicy\nmetadata: {name: course}\nspec: {hubs: [main, lab], priority: 7}\n")
-	out, err := w.cluster.Kubectl(t.Context(), nil, "get", "slipway", "-n", ns)
+	w := world.ForTest(t)
+	ns := w.Namespace(t)
+	w.Put(t, ns, "\nkind: SpawnPolicy\nmetadata: {name: course}\nspec: {hubs: [main, lab], priority: 7}\n")
+	out, err := w.Cluster.Kubectl(t.Context(), nil, "get", "slipway", "-n", ns)
 	require.NoError(t, err)
 	assert.Regexp(t, `NAME +PRIORITY +HUBS +READY +AGE`, out)
 	assert.Regexp(t, `course +7 +\["main","lab"\]`, out)

@@ -13,12 +13,13 @@ import (
 
 	"github.com/slipway-hub/slipway/launcher"
 	"github.com/slipway-hub/slipway/policy"
+	"github.com/slipway-hub/slipway/test/world"
 )
 
 func TestWithoutAPolicyThePodIsDenied(t *testing.T) {
-	w := theWorld(t)
-	ns := w.namespace(t)
-	_, err := w.launch(t, ns, nil)
+	w := world.ForTest(t)
+	ns := w.Namespace(t)
+	_, err := w.Launch(t, ns, nil)
 	denied := asDenied(t, err)
 	assert.Equal(t, []policy.Code{policy.NoPolicy}, denied.Codes())
 	assert.Contains(t, denied.Error(), `hub "main"`)
@@ -36,48 +37,48 @@ func TestWithoutAPolicyThePodIsDenied(t *testing.T) {
 		assert.Equal(t, metav1.CauseType("NoPolicy"), status.Details.Causes[0].Type)
 	})
 	t.Run("a policy for another hub is none", func(t *testing.T) {
-		w.put(t, ns, "\nkind: SpawnPolicy\nmetadata: {name: other}\nspec: {hubs: [other], launchers: [{serviceAccount: {namespace: jupyter, name: hub}}], defaults: {image: a}}\n")
-		_, err := w.launch(t, ns, nil)
+		w.Put(t, ns, "\nkind: SpawnPolicy\nmetadata: {name: other}\nspec: {hubs: [other], launchers: [{serviceAccount: {namespace: jupyter, name: hub}}], defaults: {image: a}}\n")
+		_, err := w.Launch(t, ns, nil)
 		assert.Equal(t, []policy.Code{policy.NoPolicy}, asDenied(t, err).Codes())
 	})
 }
 
 func TestOnlyListedLaunchersMayLaunch(t *testing.T) {
-	w := theWorld(t)
-	ns := w.namespace(t)
-	w.put(t, ns, "\nkind: SpawnPolicy\nmetadata: {name: silent}\nspec: {defaults: {image: a}}\n")
+	w := world.ForTest(t)
+	ns := w.Namespace(t)
+	w.Put(t, ns, "\nkind: SpawnPolicy\nmetadata: {name: silent}\nspec: {defaults: {image: a}}\n")
 	t.Run("no policy names any", func(t *testing.T) {
-		_, err := w.launch(t, ns, nil)
+		_, err := w.Launch(t, ns, nil)
 		requireDenied(t, err, policy.LauncherNotAllowed, "spec.launchers")
 	})
-	w.put(t, ns, hubLaunches)
+	w.Put(t, ns, world.HubLaunches)
 	t.Run("another account", func(t *testing.T) {
-		_, err := w.forger.CoreV1().Pods(ns).Create(t.Context(), launcher.Skeleton(alice, ns), metav1.CreateOptions{})
+		_, err := w.Forger.CoreV1().Pods(ns).Create(t.Context(), launcher.Skeleton(world.Alice, ns), metav1.CreateOptions{})
 		requireDenied(t, err, policy.LauncherNotAllowed, "spec.launchers")
 		assert.Contains(t, err.Error(), "system:serviceaccount:jupyter:forger")
 	})
 	t.Run("an admin of the cluster", func(t *testing.T) {
-		_, err := w.admin.CoreV1().Pods(ns).Create(t.Context(), launcher.Skeleton(alice, ns), metav1.CreateOptions{})
+		_, err := w.Admin.CoreV1().Pods(ns).Create(t.Context(), launcher.Skeleton(world.Alice, ns), metav1.CreateOptions{})
 		requireDenied(t, err, policy.LauncherNotAllowed, "spec.launchers")
 	})
 	t.Run("the listed one", func(t *testing.T) {
-		_, err := w.launch(t, ns, nil)
+		_, err := w.Launch(t, ns, nil)
 		assert.NoError(t, err)
 	})
 }
 
 func TestIdentityMustAgreeWithItself(t *testing.T) {
-	w := theWorld(t)
-	ns := w.namespace(t)
-	w.put(t, ns, hubLaunches, course)
-	_, err := w.launch(t, ns, func(p *corev1.Pod) { p.Labels[policy.LabelUsername] = "bob" })
+	w := world.ForTest(t)
+	ns := w.Namespace(t)
+	w.Put(t, ns, world.HubLaunches, course)
+	_, err := w.Launch(t, ns, func(p *corev1.Pod) { p.Labels[policy.LabelUsername] = "bob" })
 	requireDenied(t, err, policy.IdentityConflict, "metadata.labels[hub.jupyter.org/username]")
-	_, err = w.launch(t, ns, func(p *corev1.Pod) { p.Annotations[policy.AnnotationGroups] = "staff" })
+	_, err = w.Launch(t, ns, func(p *corev1.Pod) { p.Annotations[policy.AnnotationGroups] = "staff" })
 	requireDenied(t, err, policy.IdentityInvalid, "metadata.annotations[slipway.dev/groups]")
 }
 
 func TestAnInvalidPolicyDeniesThePodsThatItMatches(t *testing.T) {
-	w := theWorld(t)
+	w := world.ForTest(t)
 	for name, c := range map[string]struct{ spec, field, says string }{
 		"null in a schemaless field": {
 			`{defaults: {image: a, volumes: {home: null}}}`, "spec.defaults.volumes.home", "unset",
@@ -97,9 +98,9 @@ func TestAnInvalidPolicyDeniesThePodsThatItMatches(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ns := w.namespace(t)
-			w.put(t, ns, hubLaunches, "\nkind: SpawnPolicy\nmetadata: {name: broken}\nspec: "+c.spec+"\n")
-			_, err := w.launch(t, ns, nil)
+			ns := w.Namespace(t)
+			w.Put(t, ns, world.HubLaunches, "\nkind: SpawnPolicy\nmetadata: {name: broken}\nspec: "+c.spec+"\n")
+			_, err := w.Launch(t, ns, nil)
 			requireDenied(t, err, policy.PolicyInvalid, c.field)
 			assert.Contains(t, err.Error(), "SpawnPolicy "+ns+"/broken")
 			assert.Contains(t, err.Error(), c.says)
@@ -109,48 +110,48 @@ func TestAnInvalidPolicyDeniesThePodsThatItMatches(t *testing.T) {
 
 // The schema admits it and Go doesn't: with typed informers this one policy would stop every hub of the cluster.
 func TestAPolicyThatCannotBeReadStopsItsOwnNamespaceAlone(t *testing.T) {
-	w := theWorld(t)
-	good, bad := w.namespace(t), w.namespace(t)
-	w.put(t, good, hubLaunches, course)
-	w.put(t, bad, hubLaunches, course, "\nkind: SpawnPolicy\nmetadata: {name: broken}\nspec: {defaults: {memLimit: 1e1.5}}\n")
-	_, err := w.launch(t, good, nil)
+	w := world.ForTest(t)
+	good, bad := w.Namespace(t), w.Namespace(t)
+	w.Put(t, good, world.HubLaunches, course)
+	w.Put(t, bad, world.HubLaunches, course, "\nkind: SpawnPolicy\nmetadata: {name: broken}\nspec: {defaults: {memLimit: 1e1.5}}\n")
+	_, err := w.Launch(t, good, nil)
 	require.NoError(t, err)
-	_, err = w.launch(t, bad, nil)
+	_, err = w.Launch(t, bad, nil)
 	requireDenied(t, err, policy.PolicyInvalid, "spec")
 	assert.Contains(t, err.Error(), "SpawnPolicy "+bad+"/broken")
 }
 
 func TestAConstraintDenies(t *testing.T) {
-	w := theWorld(t)
-	ns := w.namespace(t)
-	w.put(t, ns, hubLaunches, course, `
+	w := world.ForTest(t)
+	ns := w.Namespace(t)
+	w.Put(t, ns, world.HubLaunches, course, `
 kind: ClusterSpawnPolicy
 metadata: {name: NAMESPACE-bounds}
 spec:
   namespaceSelector: {matchLabels: {test: NAMESPACE}}
   constraints: {image: {allow: ["quay.io/jupyter/*", busybox]}}
 `)
-	_, err := w.launch(t, ns, nil)
+	_, err := w.Launch(t, ns, nil)
 	denied := asDenied(t, err)
 	assert.Equal(t, []policy.Code{policy.ConstraintViolated}, denied.Codes())
 	assert.Contains(t, denied.Error(), "postgres:18")
 }
 
 func TestAQuotasRefusalIsNoDenialOfOurs(t *testing.T) {
-	w := theWorld(t)
-	ns := w.namespace(t)
-	w.put(t, ns, hubLaunches, course)
+	w := world.ForTest(t)
+	ns := w.Namespace(t)
+	w.Put(t, ns, world.HubLaunches, course)
 	none := corev1.ResourceList{corev1.ResourcePods: resource.MustParse("0")}
-	quota, err := w.admin.CoreV1().ResourceQuotas(ns).Create(t.Context(), &corev1.ResourceQuota{
+	quota, err := w.Admin.CoreV1().ResourceQuotas(ns).Create(t.Context(), &corev1.ResourceQuota{
 		ObjectMeta: metav1.ObjectMeta{Name: "none"}, Spec: corev1.ResourceQuotaSpec{Hard: none},
 	}, metav1.CreateOptions{})
 	require.NoError(t, err)
 	quota.Status = corev1.ResourceQuotaStatus{Hard: none, Used: none} // no controller runs here that would
-	_, err = w.admin.CoreV1().ResourceQuotas(ns).UpdateStatus(t.Context(), quota, metav1.UpdateOptions{})
+	_, err = w.Admin.CoreV1().ResourceQuotas(ns).UpdateStatus(t.Context(), quota, metav1.UpdateOptions{})
 	require.NoError(t, err)
 	// The API server takes a moment to see the quota.
-	require.NoError(t, eventually(t.Context(), func() error {
-		_, err = launcher.Launch(t.Context(), w.hub, alice, ns, launcher.Options{DryRun: true})
+	require.NoError(t, world.Eventually(t.Context(), func() error {
+		_, err = launcher.Launch(t.Context(), w.Hub, world.Alice, ns, launcher.Options{DryRun: true})
 		if err == nil {
 			return errors.New("still admitted")
 		}

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/slipway-hub/slipway/policy"
+	"github.com/slipway-hub/slipway/test/world"
 )
 
 // enforcedByCluster is what the platform team fixes; the namespace's policies of these tests try to undo it.
@@ -129,7 +130,7 @@ var undoings = map[string]string{
 }
 
 func TestWhatTheClusterEnforcesNoNamespaceUndoes(t *testing.T) {
-	w := theWorld(t)
+	w := world.ForTest(t)
 	for block, shape := range map[string]string{
 		"defaults": "defaults: {%s}",
 		"enforced": "enforced: {%s}",
@@ -137,13 +138,13 @@ func TestWhatTheClusterEnforcesNoNamespaceUndoes(t *testing.T) {
 	} {
 		for name, settings := range undoings {
 			t.Run(block+"/"+name, func(t *testing.T) {
-				ns := w.namespace(t)
+				ns := w.Namespace(t)
 				for _, account := range []string{"good", "admin"} {
-					require.NoError(t, w.cluster.EnsureServiceAccount(t.Context(), ns, account))
+					require.NoError(t, w.Cluster.EnsureServiceAccount(t.Context(), ns, account))
 				}
 				flow := strings.Join(strings.Fields(settings), " ")
-				w.put(t, ns, enforcedByCluster, fmt.Sprintf("\nkind: SpawnPolicy\nmetadata: {name: undo}\nspec: {priority: 1000000, "+shape+"}\n", flow))
-				pod, err := w.launch(t, ns, nil)
+				w.Put(t, ns, enforcedByCluster, fmt.Sprintf("\nkind: SpawnPolicy\nmetadata: {name: undo}\nspec: {priority: 1000000, "+shape+"}\n", flow))
+				pod, err := w.Launch(t, ns, nil)
 				require.NoError(t, err)
 				assertEnforced(t, pod)
 			})
@@ -154,16 +155,16 @@ func TestWhatTheClusterEnforcesNoNamespaceUndoes(t *testing.T) {
 // What runs is command and args together: an enforced cmd, which lands in args, is worth nothing beside a command of the
 // namespace's.
 func TestEnforcedCmdRunsWithoutAnotherCommandBeforeIt(t *testing.T) {
-	w := theWorld(t)
+	w := world.ForTest(t)
 	for name, settings := range map[string]string{
 		"extraContainerConfig": `extraContainerConfig: {command: [sh, -c, "evil"]}`,
 		"extraPodConfig":       `extraPodConfig: {containers: [{name: notebook, command: [sh, -c, "evil"]}]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			ns := w.namespace(t)
-			require.NoError(t, w.cluster.EnsureServiceAccount(t.Context(), ns, "good"))
-			w.put(t, ns, enforcedByCluster, "\nkind: SpawnPolicy\nmetadata: {name: undo}\nspec: {defaults: {"+settings+"}}\n")
-			pod, err := w.launch(t, ns, nil)
+			ns := w.Namespace(t)
+			require.NoError(t, w.Cluster.EnsureServiceAccount(t.Context(), ns, "good"))
+			w.Put(t, ns, enforcedByCluster, "\nkind: SpawnPolicy\nmetadata: {name: undo}\nspec: {defaults: {"+settings+"}}\n")
+			pod, err := w.Launch(t, ns, nil)
 			require.NoError(t, err)
 			assert.Empty(t, pod.Spec.Containers[indexOf(t, pod, "notebook")].Command)
 		})
@@ -172,7 +173,7 @@ func TestEnforcedCmdRunsWithoutAnotherCommandBeforeIt(t *testing.T) {
 
 // Where a namespace takes the notebook itself away, there is nothing to put the enforced settings on.
 func TestNamespaceThatHidesTheNotebookIsDenied(t *testing.T) {
-	w := theWorld(t)
+	w := world.ForTest(t)
 	for name, settings := range map[string]string{
 		"no notebook":           `extraPodConfig: {containers: [{name: side, image: evil}]}`,
 		"no containers":         `extraPodConfig: {containers: []}`,
@@ -181,9 +182,9 @@ func TestNamespaceThatHidesTheNotebookIsDenied(t *testing.T) {
 	} {
 		for _, block := range []string{"defaults", "enforced"} {
 			t.Run(block+"/"+name, func(t *testing.T) {
-				ns := w.namespace(t)
-				w.put(t, ns, enforcedByCluster, "\nkind: SpawnPolicy\nmetadata: {name: undo}\nspec: {"+block+": {"+settings+"}}\n")
-				_, err := w.launch(t, ns, nil)
+				ns := w.Namespace(t)
+				w.Put(t, ns, enforcedByCluster, "\nkind: SpawnPolicy\nmetadata: {name: undo}\nspec: {"+block+": {"+settings+"}}\n")
+				_, err := w.Launch(t, ns, nil)
 				assert.Contains(t, asDenied(t, err).Codes(), policy.PolicyInvalid)
 			})
 		}
@@ -192,16 +193,16 @@ func TestNamespaceThatHidesTheNotebookIsDenied(t *testing.T) {
 
 // Maps merge, so the namespace's source of a volume comes to stand beside the cluster's; the API server refuses that.
 func TestNamespaceThatGivesAnEnforcedVolumeAnotherSourceGetsNoPod(t *testing.T) {
-	w := theWorld(t)
+	w := world.ForTest(t)
 	for name, settings := range map[string]string{
 		"by map":  `volumes: {home: {hostPath: {path: /}}}`,
 		"by list": `volumes: [{name: home, hostPath: {path: /}}]`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			ns := w.namespace(t)
-			require.NoError(t, w.cluster.EnsureServiceAccount(t.Context(), ns, "good"))
-			w.put(t, ns, enforcedByCluster, "\nkind: SpawnPolicy\nmetadata: {name: undo}\nspec: {defaults: {"+settings+"}}\n")
-			_, err := w.launch(t, ns, nil)
+			ns := w.Namespace(t)
+			require.NoError(t, w.Cluster.EnsureServiceAccount(t.Context(), ns, "good"))
+			w.Put(t, ns, enforcedByCluster, "\nkind: SpawnPolicy\nmetadata: {name: undo}\nspec: {defaults: {"+settings+"}}\n")
+			_, err := w.Launch(t, ns, nil)
 			assert.ErrorContains(t, err, "may not specify more than 1 volume type")
 		})
 	}

@@ -15,6 +15,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
+
+	"github.com/slipway-hub/slipway/test/world"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -44,22 +46,22 @@ spec:
 // The second pass of in-tree admission fills what policy left open, so what is stored is more than the fitted pod; the
 // golden file has all of it.
 func TestSkeletonIsStoredFullyFitted(t *testing.T) {
-	w := theWorld(t)
-	ns := w.namespace(t)
-	w.put(t, ns, hubLaunches, course)
-	pod, err := w.launch(t, ns, nil)
+	w := world.ForTest(t)
+	ns := w.Namespace(t)
+	w.Put(t, ns, world.HubLaunches, course)
+	pod, err := w.Launch(t, ns, nil)
 	require.NoError(t, err)
 	golden(t, "stored.yaml", pod)
 
-	stored, err := w.admin.CoreV1().Pods(ns).Get(t.Context(), pod.Name, metav1.GetOptions{})
+	stored, err := w.Admin.CoreV1().Pods(ns).Get(t.Context(), pod.Name, metav1.GetOptions{})
 	require.NoError(t, err)
 	assert.Equal(t, pod, stored, "what the launcher was answered is what is stored")
 }
 
 func TestLimitRangeFillsOnlyWhatPolicyLeftOpen(t *testing.T) {
-	w := theWorld(t)
-	ns := w.namespace(t)
-	_, err := w.admin.CoreV1().LimitRanges(ns).Create(t.Context(), &corev1.LimitRange{
+	w := world.ForTest(t)
+	ns := w.Namespace(t)
+	_, err := w.Admin.CoreV1().LimitRanges(ns).Create(t.Context(), &corev1.LimitRange{
 		ObjectMeta: metav1.ObjectMeta{Name: "limits"},
 		Spec: corev1.LimitRangeSpec{Limits: []corev1.LimitRangeItem{{
 			Type:           corev1.LimitTypeContainer,
@@ -68,13 +70,13 @@ func TestLimitRangeFillsOnlyWhatPolicyLeftOpen(t *testing.T) {
 		}}},
 	}, metav1.CreateOptions{})
 	require.NoError(t, err)
-	w.put(t, ns, hubLaunches, course)
+	w.Put(t, ns, world.HubLaunches, course)
 	var pod *corev1.Pod
 	// The API server itself takes a moment to see the LimitRange.
-	require.NoError(t, eventually(t.Context(), func() error {
-		pod, err = w.launch(t, ns, nil)
+	require.NoError(t, world.Eventually(t.Context(), func() error {
+		pod, err = w.Launch(t, ns, nil)
 		if err == nil && pod.Annotations["kubernetes.io/limit-ranger"] == "" {
-			return w.admin.CoreV1().Pods(ns).Delete(t.Context(), pod.Name, metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))})
+			return w.Admin.CoreV1().Pods(ns).Delete(t.Context(), pod.Name, metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))})
 		}
 		return err
 	}))
@@ -94,20 +96,20 @@ func TestLimitRangeFillsOnlyWhatPolicyLeftOpen(t *testing.T) {
 }
 
 func TestPriorityIsComputedFromThePolicysClass(t *testing.T) {
-	w := theWorld(t)
-	ns := w.namespace(t)
-	_, err := w.admin.SchedulingV1().PriorityClasses().Create(t.Context(), &schedulingv1.PriorityClass{
+	w := world.ForTest(t)
+	ns := w.Namespace(t)
+	_, err := w.Admin.SchedulingV1().PriorityClasses().Create(t.Context(), &schedulingv1.PriorityClass{
 		ObjectMeta: metav1.ObjectMeta{Name: ns}, Value: 1234, PreemptionPolicy: new(corev1.PreemptNever),
 	}, metav1.CreateOptions{})
 	require.NoError(t, err)
-	w.put(t, ns, hubLaunches, course, `
+	w.Put(t, ns, world.HubLaunches, course, `
 kind: SpawnPolicy
 metadata: {name: priority}
 spec: {defaults: {priorityClassName: NAMESPACE}}
 `)
 	var pod *corev1.Pod
-	require.NoError(t, eventually(t.Context(), func() error { // the API server takes a moment to see the class
-		pod, err = w.launch(t, ns, nil)
+	require.NoError(t, world.Eventually(t.Context(), func() error { // the API server takes a moment to see the class
+		pod, err = w.Launch(t, ns, nil)
 		return err
 	}))
 	assert.Equal(t, ns, pod.Spec.PriorityClassName)
@@ -116,7 +118,7 @@ spec: {defaults: {priorityClassName: NAMESPACE}}
 }
 
 func TestTokenIsMountedAsPolicySays(t *testing.T) {
-	w := theWorld(t)
+	w := world.ForTest(t)
 	for name, c := range map[string]struct {
 		settings string
 		account  string
@@ -129,14 +131,14 @@ func TestTokenIsMountedAsPolicySays(t *testing.T) {
 		"another account, but no to": {`{serviceAccount: course, automountServiceAccountToken: false}`, "course", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ns := w.namespace(t)
-			require.NoError(t, w.cluster.EnsureServiceAccount(t.Context(), ns, "course"))
-			w.put(t, ns, hubLaunches, course, `
+			ns := w.Namespace(t)
+			require.NoError(t, w.Cluster.EnsureServiceAccount(t.Context(), ns, "course"))
+			w.Put(t, ns, world.HubLaunches, course, `
 kind: SpawnPolicy
 metadata: {name: token}
 spec: {defaults: `+c.settings+`}
 `)
-			pod, err := w.launch(t, ns, nil)
+			pod, err := w.Launch(t, ns, nil)
 			require.NoError(t, err)
 			assert.Equal(t, c.account, pod.Spec.ServiceAccountName)
 			for _, container := range append(pod.Spec.InitContainers, pod.Spec.Containers...) {
@@ -160,10 +162,10 @@ spec: {defaults: `+c.settings+`}
 }
 
 func TestPodsWithoutTheHubLabelAreUntouched(t *testing.T) {
-	w := theWorld(t)
-	ns := w.namespace(t)
-	w.put(t, ns, hubLaunches, course)
-	before, _ := w.gate.count()
+	w := world.ForTest(t)
+	ns := w.Namespace(t)
+	w.Put(t, ns, world.HubLaunches, course)
+	before, _ := w.Gate.Count()
 	plain := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: "plain-", Labels: map[string]string{"hub.jupyter.org/username": "alice"}, Finalizers: []string{"example.org/keep"}},
 		Spec: corev1.PodSpec{
@@ -171,7 +173,7 @@ func TestPodsWithoutTheHubLabelAreUntouched(t *testing.T) {
 			Containers:  []corev1.Container{{Name: "notebook", Image: "busybox", SecurityContext: &corev1.SecurityContext{Privileged: new(true)}}},
 		},
 	}
-	pod, err := w.hub.CoreV1().Pods(ns).Create(t.Context(), plain, metav1.CreateOptions{})
+	pod, err := w.Hub.CoreV1().Pods(ns).Create(t.Context(), plain, metav1.CreateOptions{})
 	require.NoError(t, err)
 	assert.Equal(t, plain.Labels, pod.Labels)
 	assert.Empty(t, pod.Annotations)
@@ -179,7 +181,7 @@ func TestPodsWithoutTheHubLabelAreUntouched(t *testing.T) {
 	assert.Equal(t, "busybox", pod.Spec.Containers[0].Image)
 	assert.True(t, *pod.Spec.Containers[0].SecurityContext.Privileged)
 	assert.True(t, pod.Spec.HostNetwork)
-	after, _ := w.gate.count()
+	after, _ := w.Gate.Count()
 	assert.Equal(t, before, after, "the API server doesn't even ask")
 }
 

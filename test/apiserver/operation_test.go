@@ -17,80 +17,81 @@ import (
 
 	"github.com/slipway-hub/slipway/launcher"
 	"github.com/slipway-hub/slipway/policy"
+	"github.com/slipway-hub/slipway/test/world"
 )
 
 // The gate asks both replicas in every test; this one asks them on purpose, many times, and looks at what it noted.
 func TestTwoReplicasAnswerTheSameBytes(t *testing.T) {
-	w := theWorld(t)
-	ns := w.namespace(t)
-	w.put(t, ns, hubLaunches, course)
-	first, err := w.gate.ask(w.reviewIn(ns))
+	w := world.ForTest(t)
+	ns := w.Namespace(t)
+	w.Put(t, ns, world.HubLaunches, course)
+	first, err := w.Gate.Ask(w.ReviewIn(ns))
 	require.NoError(t, err)
 	require.Contains(t, string(first), `"patch":"`)
 	for range 50 {
-		again, err := w.gate.ask(w.reviewIn(ns))
+		again, err := w.Gate.Ask(w.ReviewIn(ns))
 		require.NoError(t, err)
 		require.Equal(t, string(first), string(again))
 	}
-	denied, err := w.gate.ask(w.reviewIn("default"))
+	denied, err := w.Gate.Ask(w.ReviewIn("default"))
 	require.NoError(t, err)
 	require.Contains(t, string(denied), "NoPolicy")
-	asked, differed := w.gate.count()
+	asked, differed := w.Gate.Count()
 	assert.Greater(t, asked, 50)
 	assert.Empty(t, differed)
 }
 
 func TestAPolicyHoldsFromTheMomentItIsReadAndForNewPodsOnly(t *testing.T) {
-	w := theWorld(t)
-	ns := w.namespace(t)
-	w.put(t, ns, hubLaunches, course)
-	running, err := w.launch(t, ns, nil)
+	w := world.ForTest(t)
+	ns := w.Namespace(t)
+	w.Put(t, ns, world.HubLaunches, course)
+	running, err := w.Launch(t, ns, nil)
 	require.NoError(t, err)
 
-	client := w.policies("SpawnPolicy", ns)
+	client := w.Policies("SpawnPolicy", ns)
 	_, err = client.Patch(t.Context(), "course", types.MergePatchType, []byte(`{"spec":{"defaults":{"image":"quay.io/jupyter/other:2"}}}`), metav1.PatchOptions{})
 	require.NoError(t, err)
-	w.settle(t)
+	w.Settle(t)
 
-	stored, err := w.hub.CoreV1().Pods(ns).Patch(t.Context(), running.Name, types.MergePatchType, []byte(`{"metadata":{"annotations":{"example.org/note":"hi"}}}`), metav1.PatchOptions{})
+	stored, err := w.Hub.CoreV1().Pods(ns).Patch(t.Context(), running.Name, types.MergePatchType, []byte(`{"metadata":{"annotations":{"example.org/note":"hi"}}}`), metav1.PatchOptions{})
 	require.NoError(t, err)
 	assert.Equal(t, running.Spec, stored.Spec, "an update is no reason to fit anew")
-	w.remove(t, running)
+	w.Remove(t, running)
 
-	pod, err := w.launch(t, ns, nil)
+	pod, err := w.Launch(t, ns, nil)
 	require.NoError(t, err)
 	assert.Equal(t, "quay.io/jupyter/other:2", pod.Spec.Containers[0].Image)
 	assert.Contains(t, pod.Annotations[policy.AnnotationApplied], `"name":"course","generation":2`)
-	w.remove(t, pod)
+	w.Remove(t, pod)
 
 	require.NoError(t, client.Delete(t.Context(), "course", metav1.DeleteOptions{}))
-	require.NoError(t, w.policies("ClusterSpawnPolicy", ns).Delete(t.Context(), ns, metav1.DeleteOptions{}))
-	w.settle(t)
-	_, err = w.launch(t, ns, nil)
+	require.NoError(t, w.Policies("ClusterSpawnPolicy", ns).Delete(t.Context(), ns, metav1.DeleteOptions{}))
+	w.Settle(t)
+	_, err = w.Launch(t, ns, nil)
 	assert.Equal(t, []policy.Code{policy.NoPolicy}, asDenied(t, err).Codes())
 }
 
 func TestADryRunIsFittedAndNotStored(t *testing.T) {
-	w := theWorld(t)
-	ns := w.namespace(t)
-	w.put(t, ns, hubLaunches, course)
-	pod, err := launcher.Launch(t.Context(), w.hub, alice, ns, launcher.Options{DryRun: true})
+	w := world.ForTest(t)
+	ns := w.Namespace(t)
+	w.Put(t, ns, world.HubLaunches, course)
+	pod, err := launcher.Launch(t.Context(), w.Hub, world.Alice, ns, launcher.Options{DryRun: true})
 	require.NoError(t, err)
 	assert.Equal(t, "quay.io/jupyter/minimal-notebook:2026-01-05", pod.Spec.Containers[0].Image)
-	pods, err := w.hub.CoreV1().Pods(ns).List(t.Context(), metav1.ListOptions{})
+	pods, err := w.Hub.CoreV1().Pods(ns).List(t.Context(), metav1.ListOptions{})
 	require.NoError(t, err)
 	assert.Empty(t, pods.Items)
 }
 
 func TestWhileTheWebhookIsDownSkeletonsWaitAndNobodyElseNotices(t *testing.T) {
-	w := theWorld(t)
-	ns := w.namespace(t)
-	w.put(t, ns, hubLaunches, course)
-	w.gate.closed.Store(true)
-	defer w.gate.closed.Store(false)
-	_, err := w.launch(t, ns, nil)
+	w := world.ForTest(t)
+	ns := w.Namespace(t)
+	w.Put(t, ns, world.HubLaunches, course)
+	w.Gate.Closed.Store(true)
+	defer w.Gate.Closed.Store(false)
+	_, err := w.Launch(t, ns, nil)
 	require.ErrorContains(t, err, `failed calling webhook "mutate.slipway.dev"`)
-	_, err = w.hub.CoreV1().Pods(ns).Create(t.Context(), &corev1.Pod{
+	_, err = w.Hub.CoreV1().Pods(ns).Create(t.Context(), &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "plain"},
 		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "a", Image: "busybox"}}},
 	}, metav1.CreateOptions{})
@@ -98,11 +99,11 @@ func TestWhileTheWebhookIsDownSkeletonsWaitAndNobodyElseNotices(t *testing.T) {
 }
 
 func TestTheLauncherSeesAServerAdmittedAndGoneAgain(t *testing.T) {
-	w := theWorld(t)
-	ns := w.namespace(t)
-	w.put(t, ns, hubLaunches, course)
+	w := world.ForTest(t)
+	ns := w.Namespace(t)
+	w.Put(t, ns, world.HubLaunches, course)
 	var said []string
-	_, err := launcher.Launch(t.Context(), w.hub, alice, ns, launcher.Options{
+	_, err := launcher.Launch(t.Context(), w.Hub, world.Alice, ns, launcher.Options{
 		Until: launcher.Running,
 		Progress: func(p launcher.Progress) {
 			said = append(said, p.Message)
@@ -110,12 +111,12 @@ func TestTheLauncherSeesAServerAdmittedAndGoneAgain(t *testing.T) {
 			case "Admitted by policy":
 				// The watch starts after this.
 			case "Waiting for a node":
-				binding := &corev1.Binding{ObjectMeta: metav1.ObjectMeta{Name: alice.Name}, Target: corev1.ObjectReference{Kind: "Node", Name: "node-1"}}
-				assert.NoError(t, w.admin.CoreV1().Pods(ns).Bind(t.Context(), binding, metav1.CreateOptions{}))
+				binding := &corev1.Binding{ObjectMeta: metav1.ObjectMeta{Name: world.Alice.Name}, Target: corev1.ObjectReference{Kind: "Node", Name: "node-1"}}
+				assert.NoError(t, w.Admin.CoreV1().Pods(ns).Bind(t.Context(), binding, metav1.CreateOptions{}))
 			case "Starting on node node-1":
 				pod := p.Pod.DeepCopy()
 				pod.Status = corev1.PodStatus{Phase: corev1.PodFailed, Reason: "Evicted", Message: "the node was low on memory"}
-				_, err := w.admin.CoreV1().Pods(ns).UpdateStatus(t.Context(), pod, metav1.UpdateOptions{})
+				_, err := w.Admin.CoreV1().Pods(ns).UpdateStatus(t.Context(), pod, metav1.UpdateOptions{})
 				assert.NoError(t, err)
 			}
 		},
@@ -123,16 +124,16 @@ func TestTheLauncherSeesAServerAdmittedAndGoneAgain(t *testing.T) {
 	require.ErrorContains(t, err, "Evicted: the node was low on memory")
 	assert.Equal(t, []string{"Asking for " + ns + "/jupyter-alice", "Admitted by policy", "Waiting for a node", "Starting on node node-1"}, said)
 
-	_, err = launcher.Launch(t.Context(), w.hub, alice, ns, launcher.Options{})
+	_, err = launcher.Launch(t.Context(), w.Hub, world.Alice, ns, launcher.Options{})
 	require.ErrorContains(t, err, "already exists")
 }
 
 func TestMetricsCountAnswersByReason(t *testing.T) {
-	w := theWorld(t)
-	ns := w.namespace(t)
-	_, err := w.launch(t, ns, nil)
+	w := world.ForTest(t)
+	ns := w.Namespace(t)
+	_, err := w.Launch(t, ns, nil)
 	require.Error(t, err)
-	answer, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/metrics", w.replicas[0].metrics))
+	answer, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/metrics", w.Replicas[0].Metrics))
 	require.NoError(t, err)
 	defer answer.Body.Close()
 	text, err := io.ReadAll(answer.Body)
@@ -142,8 +143,8 @@ func TestMetricsCountAnswersByReason(t *testing.T) {
 }
 
 func TestWhatIsNoAdmissionReviewIsABadRequest(t *testing.T) {
-	r := theWorld(t).replicas[0]
-	answer, err := r.client.Post(r.url("/mutate"), "application/json", strings.NewReader(`{"kind":"Pod"}`))
+	r := world.ForTest(t).Replicas[0]
+	answer, err := r.Client.Post(r.URL("/mutate"), "application/json", strings.NewReader(`{"kind":"Pod"}`))
 	require.NoError(t, err)
 	defer answer.Body.Close()
 	text, err := io.ReadAll(answer.Body)
@@ -155,14 +156,14 @@ func TestWhatIsNoAdmissionReviewIsABadRequest(t *testing.T) {
 
 // A replica that may not read what it needs never gets ready, answers with an error and can still be stopped.
 func TestAReplicaWithoutItsRightsIsNotReadyAndFailsClosed(t *testing.T) {
-	w := theWorld(t)
-	config, err := w.account(t.Context(), ownNamespace, "blind", []rbacv1.PolicyRule{webhookRights[0]}) // namespaces alone
+	w := world.ForTest(t)
+	config, err := w.Account(t.Context(), world.OwnNamespace, "blind", []rbacv1.PolicyRule{world.WebhookRights[0]}) // namespaces alone
 	require.NoError(t, err)
-	r, err := startReplica(t.Context(), config)
+	r, err := world.StartReplica(t.Context(), config)
 	require.NoError(t, err)
-	require.NoError(t, r.await(t.Context(), http.StatusInternalServerError))
-	require.NoError(t, eventually(t.Context(), func() error {
-		body, err := r.review(w.reviewIn("default"))
+	require.NoError(t, r.Await(t.Context(), http.StatusInternalServerError))
+	require.NoError(t, world.Eventually(t.Context(), func() error {
+		body, err := r.Review(w.ReviewIn("default"))
 		if err != nil {
 			return err
 		}
@@ -171,38 +172,41 @@ func TestAReplicaWithoutItsRightsIsNotReadyAndFailsClosed(t *testing.T) {
 		}
 		return nil
 	}))
-	assert.Contains(t, r.readiness(t), "[-]policies failed")
-	r.stop()
+	assert.Contains(t, readiness(t, r), "[-]policies failed")
+	r.Stop()
 	select {
-	case err := <-r.ended:
+	case err := <-r.Ended:
 		assert.NoError(t, err)
-	case <-time.After(soon):
+	case <-time.After(world.Soon):
 		t.Fatal("it did not stop")
 	}
 }
 
 // Each right is needed: without it a replica is refused something, and never gets ready.
 func TestEveryRightOfTheWebhookIsNeeded(t *testing.T) {
-	w := theWorld(t)
+	w := world.ForTest(t)
 	for _, resource := range []string{"namespaces", "spawnpolicies", "clusterspawnpolicies"} {
 		for _, verb := range []string{"list", "watch"} {
 			t.Run(verb+" "+resource, func(t *testing.T) {
 				t.Parallel()
-				config, err := w.account(t.Context(), ownNamespace, "no-"+verb+"-"+resource, without(resource, verb))
+				config, err := w.Account(t.Context(), world.OwnNamespace, "no-"+verb+"-"+resource, without(resource, verb))
 				require.NoError(t, err)
+				if verb == "list" {
+					config.Wrap(withoutStreaming)
+				}
 				refused := make(refusals, 1)
 				config.Wrap(refused.record)
-				r, err := startReplica(t.Context(), config)
+				r, err := world.StartReplica(t.Context(), config)
 				require.NoError(t, err)
 				select {
 				case path := <-refused:
 					assert.Contains(t, path, "/"+resource)
-				case <-time.After(soon):
+				case <-time.After(world.Soon):
 					t.Fatal("it does without")
 				}
-				assert.Contains(t, r.readiness(t), "[-]policies failed")
-				r.stop()
-				<-r.ended
+				assert.Contains(t, readiness(t, r), "[-]policies failed")
+				r.Stop()
+				<-r.Ended
 			})
 		}
 	}
@@ -224,39 +228,54 @@ func (r refusals) record(next http.RoundTripper) http.RoundTripper {
 	})
 }
 
+// withoutStreaming is an API server that doesn't begin a watch with what is there, so that informers have to list. By one
+// that does, the right to list isn't used.
+func withoutStreaming(next http.RoundTripper) http.RoundTripper {
+	return roundTripper(func(request *http.Request) (*http.Response, error) {
+		if !request.URL.Query().Has("sendInitialEvents") {
+			return next.RoundTrip(request)
+		}
+		const invalid = `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Invalid","code":422}`
+		return &http.Response{
+			StatusCode: http.StatusUnprocessableEntity, Header: http.Header{"Content-Type": {"application/json"}},
+			Body: io.NopCloser(strings.NewReader(invalid)), Request: request,
+		}, nil
+	})
+}
+
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 func TestAReplicaThatIsToldToStopDrains(t *testing.T) {
-	w := theWorld(t)
-	config, err := w.account(t.Context(), ownNamespace, "drained", webhookRights)
+	w := world.ForTest(t)
+	config, err := w.Account(t.Context(), world.OwnNamespace, "drained", world.WebhookRights)
 	require.NoError(t, err)
-	r, err := startReplica(t.Context(), config)
+	r, err := world.StartReplica(t.Context(), config)
 	require.NoError(t, err)
-	require.NoError(t, r.await(t.Context(), http.StatusOK))
+	require.NoError(t, r.Await(t.Context(), http.StatusOK))
 
-	r.stop()
-	require.NoError(t, r.await(t.Context(), http.StatusInternalServerError))
-	assert.Contains(t, r.readiness(t), "[-]running failed")
-	body, err := r.review(w.reviewIn("default"))
+	r.Stop()
+	require.NoError(t, r.Await(t.Context(), http.StatusInternalServerError))
+	assert.Contains(t, readiness(t, r), "[-]running failed")
+	body, err := r.Review(w.ReviewIn("default"))
 	require.NoError(t, err, "a Service may still send it requests")
 	assert.Contains(t, string(body), "NoPolicy")
 
 	select {
-	case err := <-r.ended:
+	case err := <-r.Ended:
 		require.NoError(t, err)
-	case <-time.After(soon):
+	case <-time.After(world.Soon):
 		t.Fatal("it did not end")
 	}
-	_, err = r.review(w.reviewIn("default"))
+	_, err = r.Review(w.ReviewIn("default"))
 	assert.Error(t, err)
 }
 
-// without is webhookRights but one.
+// without is world.WebhookRights but one.
 func without(resource, verb string) []rbacv1.PolicyRule {
 	var rights []rbacv1.PolicyRule
-	for _, rule := range webhookRights {
+	for _, rule := range world.WebhookRights {
 		for _, r := range rule.Resources {
 			for _, v := range rule.Verbs {
 				if r != resource || v != verb {
@@ -269,9 +288,9 @@ func without(resource, verb string) []rbacv1.PolicyRule {
 }
 
 // readiness is what readyz says in full.
-func (r *replica) readiness(t *testing.T) string {
+func readiness(t *testing.T, r *world.Replica) string {
 	t.Helper()
-	answer, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/readyz?verbose", r.health))
+	answer, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/readyz?verbose", r.Health))
 	require.NoError(t, err)
 	defer answer.Body.Close()
 	text, err := io.ReadAll(answer.Body)

@@ -18,12 +18,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/slipway-hub/slipway/certs"
+	"github.com/slipway-hub/slipway/test/world"
 )
 
 // The program as a pod runs it: flags, a log of JSON, readiness, a certificate that comes late and is replaced, SIGTERM.
 func TestTheProgramServesAndEnds(t *testing.T) {
-	w := theWorld(t)
-	ports, err := freePorts(3)
+	w := world.ForTest(t)
+	ports, err := world.FreePorts(3)
 	require.NoError(t, err)
 	dir := t.TempDir()
 	program := filepath.Join(t.TempDir(), "slipway-webhook")
@@ -33,7 +34,7 @@ func TestTheProgramServesAndEnds(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), program, "--cert-dir", dir, "--bind-address", "127.0.0.1", "--port", fmt.Sprint(ports[0]),
 		"--health-probe-bind-address", fmt.Sprintf("127.0.0.1:%d", ports[1]), "--metrics-bind-address", fmt.Sprintf("127.0.0.1:%d", ports[2]),
 		"--drain-delay", "0s", "--log-level", "debug")
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+w.cluster.Kubeconfig())
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+w.Cluster.Kubeconfig())
 	log, err := cmd.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
@@ -46,17 +47,17 @@ func TestTheProgramServesAndEnds(t *testing.T) {
 		}
 	}()
 
-	r := &replica{port: ports[0], health: ports[1]}
-	require.NoError(t, r.await(t.Context(), http.StatusInternalServerError))
-	assert.Contains(t, r.readiness(t), "[-]certificate failed")
+	r := &world.Replica{Port: ports[0], Health: ports[1]}
+	require.NoError(t, r.Await(t.Context(), http.StatusInternalServerError))
+	assert.Contains(t, readiness(t, r), "[-]certificate failed")
 	for range 2 {
 		pair, err := certs.SelfSigned([]string{"127.0.0.1"}, time.Now(), time.Hour)
 		require.NoError(t, err)
 		require.NoError(t, pair.Write(dir))
-		require.NoError(t, r.await(t.Context(), http.StatusOK))
-		r.client = trusting(pair.CA)
-		require.NoError(t, eventually(t.Context(), func() error {
-			body, err := r.review(w.reviewIn("default"))
+		require.NoError(t, r.Await(t.Context(), http.StatusOK))
+		r.Client = world.Trusting(pair.CA)
+		require.NoError(t, world.Eventually(t.Context(), func() error {
+			body, err := r.Review(w.ReviewIn("default"))
 			if err == nil && !strings.Contains(string(body), "NoPolicy") {
 				err = errors.New(string(body))
 			}

@@ -16,10 +16,11 @@ import (
 
 	"github.com/slipway-hub/slipway/launcher"
 	"github.com/slipway-hub/slipway/policy"
+	"github.com/slipway-hub/slipway/test/world"
 )
 
 func TestSkeletonWithoutWebhookIsRefusedByTheAPIServer(t *testing.T) {
-	assert.ErrorContains(t, theWorld(t).withoutWebhook, "spec.containers[0].image: Required value")
+	assert.ErrorContains(t, world.ForTest(t).WithoutWebhook, "spec.containers[0].image: Required value")
 }
 
 // slips are what a launcher may try to bring in beside identity, with the path that names it.
@@ -113,47 +114,47 @@ func asDenied(t *testing.T, err error) *launcher.Denied {
 }
 
 func TestStrictDeniesWhatIsSlippedIn(t *testing.T) {
-	w := theWorld(t)
-	ns := w.namespace(t)
-	w.put(t, ns, hubLaunches, course)
+	w := world.ForTest(t)
+	ns := w.Namespace(t)
+	w.Put(t, ns, world.HubLaunches, course)
 	for name, slip := range slips {
 		t.Run(name, func(t *testing.T) {
-			_, err := w.launch(t, ns, slip.change)
+			_, err := w.Launch(t, ns, slip.change)
 			requireDenied(t, err, policy.SkeletonNotBare, slip.field)
 		})
 	}
 	for name, slip := range fatal {
 		t.Run(name, func(t *testing.T) {
-			_, err := w.launch(t, ns, slip.change)
+			_, err := w.Launch(t, ns, slip.change)
 			requireDenied(t, err, policy.SkeletonNotBare, slip.field)
 		})
 	}
 }
 
 func TestStripStoresTheVeryPodThatABareSkeletonGives(t *testing.T) {
-	w := theWorld(t)
-	ns := w.namespace(t)
-	w.put(t, ns, hubLaunches, course, "\nkind: SpawnPolicy\nmetadata: {name: strip}\nspec: {skeleton: Strip}\n")
-	bare, err := w.launch(t, ns, nil)
+	w := world.ForTest(t)
+	ns := w.Namespace(t)
+	w.Put(t, ns, world.HubLaunches, course, "\nkind: SpawnPolicy\nmetadata: {name: strip}\nspec: {skeleton: Strip}\n")
+	bare, err := w.Launch(t, ns, nil)
 	require.NoError(t, err)
-	w.remove(t, bare)
+	w.Remove(t, bare)
 	for name, slip := range slips {
 		t.Run(name, func(t *testing.T) {
-			w.warnings.Reset()
-			pod, err := w.launch(t, ns, slip.change)
+			w.Warnings.Reset()
+			pod, err := w.Launch(t, ns, slip.change)
 			require.NoError(t, err)
-			assert.Contains(t, w.warnings.String(), slip.field, "the caller is told what was dropped")
+			assert.Contains(t, w.Warnings.String(), slip.field, "the caller is told what was dropped")
 			assert.Equal(t, bare.Spec, pod.Spec)
 			assert.Equal(t, bare.Labels, pod.Labels)
 			assert.Equal(t, bare.Annotations, pod.Annotations)
 			assert.Empty(t, pod.Finalizers)
 			assert.Empty(t, pod.OwnerReferences)
-			w.remove(t, pod)
+			w.Remove(t, pod)
 		})
 	}
 	for name, slip := range fatal {
 		t.Run(name, func(t *testing.T) {
-			_, err := w.launch(t, ns, slip.change)
+			_, err := w.Launch(t, ns, slip.change)
 			requireDenied(t, err, policy.SkeletonNotBare, slip.field)
 		})
 	}
@@ -161,70 +162,70 @@ func TestStripStoresTheVeryPodThatABareSkeletonGives(t *testing.T) {
 
 // A bare skeleton is bare however it is sent.
 func TestBareSkeletonPassesByEveryVerbAndEncoding(t *testing.T) {
-	w := theWorld(t)
-	ns := w.namespace(t)
-	w.put(t, ns, hubLaunches, course)
-	skeleton := launcher.Skeleton(alice, ns)
-	encoded, err := runtime.Encode(codec, skeleton)
+	w := world.ForTest(t)
+	ns := w.Namespace(t)
+	w.Put(t, ns, world.HubLaunches, course)
+	skeleton := launcher.Skeleton(world.Alice, ns)
+	encoded, err := runtime.Encode(world.Codec, skeleton)
 	require.NoError(t, err)
-	protobuf := w.hubConfig()
+	protobuf := w.HubConfig()
 	protobuf.ContentType, protobuf.AcceptContentTypes = "application/vnd.kubernetes.protobuf", "application/vnd.kubernetes.protobuf"
 	byProtobuf := kubernetes.NewForConfigOrDie(protobuf)
 
 	for name, send := range map[string]func() (*corev1.Pod, error){
 		"server-side apply": func() (*corev1.Pod, error) {
-			return w.hub.CoreV1().Pods(ns).Patch(t.Context(), alice.Name, types.ApplyPatchType, encoded, metav1.PatchOptions{FieldManager: "hub"})
+			return w.Hub.CoreV1().Pods(ns).Patch(t.Context(), world.Alice.Name, types.ApplyPatchType, encoded, metav1.PatchOptions{FieldManager: "hub"})
 		},
 		"protobuf": func() (*corev1.Pod, error) {
 			return byProtobuf.CoreV1().Pods(ns).Create(t.Context(), skeleton, metav1.CreateOptions{})
 		},
 		"client-side kubectl apply": func() (*corev1.Pod, error) {
-			if _, err := w.cluster.Kubectl(t.Context(), strings.NewReader(string(encoded)), "apply", "-f", "-", "--as", "system:serviceaccount:jupyter:hub"); err != nil {
+			if _, err := w.Cluster.Kubectl(t.Context(), strings.NewReader(string(encoded)), "apply", "-f", "-", "--as", "system:serviceaccount:jupyter:hub"); err != nil {
 				return nil, err
 			}
-			return w.hub.CoreV1().Pods(ns).Get(t.Context(), alice.Name, metav1.GetOptions{})
+			return w.Hub.CoreV1().Pods(ns).Get(t.Context(), world.Alice.Name, metav1.GetOptions{})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			pod, err := send()
 			require.NoError(t, err)
 			assert.Equal(t, "quay.io/jupyter/minimal-notebook:2026-01-05", pod.Spec.Containers[0].Image)
-			w.remove(t, pod)
+			w.Remove(t, pod)
 		})
 	}
 }
 
 func TestWhatIsSlippedInIsFoundByEveryVerbAndEncoding(t *testing.T) {
-	w := theWorld(t)
-	ns := w.namespace(t)
-	w.put(t, ns, hubLaunches, course)
-	skeleton := launcher.Skeleton(alice, ns)
+	w := world.ForTest(t)
+	ns := w.Namespace(t)
+	w.Put(t, ns, world.HubLaunches, course)
+	skeleton := launcher.Skeleton(world.Alice, ns)
 	skeleton.Spec.HostPID = true
-	encoded, err := runtime.Encode(codec, skeleton)
+	encoded, err := runtime.Encode(world.Codec, skeleton)
 	require.NoError(t, err)
-	protobuf := w.hubConfig()
+	protobuf := w.HubConfig()
 	protobuf.ContentType = "application/vnd.kubernetes.protobuf"
 
-	_, err = w.hub.CoreV1().Pods(ns).Patch(t.Context(), alice.Name, types.ApplyPatchType, encoded, metav1.PatchOptions{FieldManager: "hub"})
+	_, err = w.Hub.CoreV1().Pods(ns).Patch(t.Context(), world.Alice.Name, types.ApplyPatchType, encoded, metav1.PatchOptions{FieldManager: "hub"})
 	requireDenied(t, err, policy.SkeletonNotBare, "spec.hostPID")
 	_, err = kubernetes.NewForConfigOrDie(protobuf).CoreV1().Pods(ns).Create(t.Context(), skeleton, metav1.CreateOptions{})
 	requireDenied(t, err, policy.SkeletonNotBare, "spec.hostPID")
 }
 
 func TestNameMustBeThePolicys(t *testing.T) {
-	w := theWorld(t)
-	ns := w.namespace(t)
-	w.put(t, ns, hubLaunches, course)
+	w := world.ForTest(t)
+	ns := w.Namespace(t)
+	w.Put(t, ns, world.HubLaunches, course)
 	t.Run("a generated name", func(t *testing.T) {
-		_, err := w.launch(t, ns, func(p *corev1.Pod) { p.Name, p.GenerateName = "", "jupyter-alice" })
+		_, err := w.Launch(t, ns, func(p *corev1.Pod) { p.Name, p.GenerateName = "", "jupyter-alice" })
 		requireDenied(t, err, policy.NameMismatch, "metadata.generateName")
 	})
 	t.Run("a generated name beside the right one", func(t *testing.T) {
-		_, err := w.launch(t, ns, func(p *corev1.Pod) { p.GenerateName = "jupyter-" })
+		_, err := w.Launch(t, ns, func(p *corev1.Pod) { p.GenerateName = "jupyter-" })
 		requireDenied(t, err, policy.NameMismatch, "metadata.generateName")
 	})
 	t.Run("another user's", func(t *testing.T) {
-		_, err := w.launch(t, ns, func(p *corev1.Pod) { p.Name = "jupyter-bob" })
+		_, err := w.Launch(t, ns, func(p *corev1.Pod) { p.Name = "jupyter-bob" })
 		requireDenied(t, err, policy.NameMismatch, "metadata.name")
 	})
 }

@@ -142,10 +142,10 @@ func accidents() []Exemption {
 	}
 }
 
-// HubExemption is what the recorded pods of a hub hold and its values file doesn't say: what its own Python (hub.extraConfig)
-// sets, or how it was recorded.
+// HubExemption is what a hub of the configs folder sets in Python of its own (hub.extraConfig), which its values file
+// doesn't hold any more, or what the recording couldn't know.
 type HubExemption struct {
-	// Hub is the name of the values file; "" is every hub.
+	// Hub is empty for what concerns every hub.
 	Hub    string
 	Fields []string
 	Why    string
@@ -153,15 +153,9 @@ type HubExemption struct {
 
 // HubExemptions is the whole list; it concerns the import of values alone.
 func HubExemptions() []HubExemption {
+	const app, name = `metadata.labels[app]: want "", got "jupyterhub"`, `metadata.labels[app.kubernetes.io/name]: want "", got "jupyterhub"`
 	return []HubExemption{
-		{
-			"",
-			[]string{
-				`metadata.labels[app]: want ""`, `metadata.labels[app.kubernetes.io/name]: want ""`,
-				`claim metadata.labels[app]: want ""`, `claim metadata.labels[app.kubernetes.io/name]: want ""`,
-			},
-			"recorded without Helm, from which the chart has its name",
-		},
+		{"", []string{app, name, "claim " + app, "claim " + name}, "recorded without Helm, where the chart has no name: null stands there"},
 		{"mybinder", []string{"spec.restartPolicy"}, "extraConfig neverRestart sets extra_pod_config"},
 		{
 			"utoronto-hub",

@@ -107,7 +107,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintf(os.Stdout, "parity:   %s: %s; ours: %s\n", e.Name, e.Upstream, e.Instead)
 	}
 	for _, e := range HubExemptions() {
-		fmt.Fprintf(os.Stdout, "parity:   hub %s: %s\n", cmp.Or(e.Hub, "of every name"), e.Why)
+		fmt.Fprintf(os.Stdout, "parity:   hub %s: %s\n", cmp.Or(e.Hub, "*"), e.Why)
 	}
 	m.Run()
 }

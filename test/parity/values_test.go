@@ -34,7 +34,7 @@ func TestRealHubsFromTheirValues(t *testing.T) {
 				}
 				lines, judgeErr := Judge(want, got)
 				require.NoError(t, judgeErr)
-				servers.count(reportServer(t, s, withoutHubs(h.name, afterConcerns(c, lines))))
+				servers.count(reportServer(t, s, withoutItsPython(h.name, afterConcerns(c, lines))))
 			}
 		}))
 	}
@@ -42,8 +42,8 @@ func TestRealHubsFromTheirValues(t *testing.T) {
 	servers.print(t, "configs' users, from values")
 }
 
-// withoutHubs takes away what the exemptions of a hub explain.
-func withoutHubs(name string, lines []string) []string {
+// withoutItsPython takes away what a hub's own Python, or the way of recording, explains.
+func withoutItsPython(name string, lines []string) []string {
 	for _, e := range HubExemptions() {
 		if e.Hub == "" || e.Hub == name {
 			lines = slices.DeleteFunc(lines, func(line string) bool { return beginsWithAny(line, e.Fields) })

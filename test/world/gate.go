@@ -1,4 +1,4 @@
-package apiserver
+package world
 
 import (
 	"bytes"
@@ -18,14 +18,14 @@ import (
 	"github.com/slipway-hub/slipway/webhook"
 )
 
-// gate stands between the API server and the replicas. It asks both, notes where they differ, and hands on what the
+// Gate stands between the API server and the replicas. It asks both, notes where they differ, and hands on what the
 // first said: so every request of every test is a test that replicas agree.
-type gate struct {
-	replicas []*replica
-	port     int
-	ca       []byte
-	// closed makes the webhook unreachable.
-	closed atomic.Bool
+type Gate struct {
+	replicas []*Replica
+	Port     int
+	CA       []byte
+	// Closed makes the webhook unreachable.
+	Closed atomic.Bool
 
 	mu       sync.Mutex
 	asked    int
@@ -33,7 +33,7 @@ type gate struct {
 	last     []byte // the last request
 }
 
-func openGate(replicas []*replica) (*gate, error) {
+func openGate(replicas []*Replica) (*Gate, error) {
 	pair, err := certs.SelfSigned([]string{"127.0.0.1"}, time.Now(), time.Hour)
 	if err != nil {
 		return nil, err
@@ -42,20 +42,21 @@ func openGate(replicas []*replica) (*gate, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &gate{replicas: replicas, ca: pair.CA}
+	g := &Gate{replicas: replicas, CA: pair.CA}
 	server := httptest.NewUnstartedServer(g)
 	server.TLS = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
 	server.StartTLS()
-	g.port = server.Listener.Addr().(*net.TCPAddr).Port
+	g.Port = server.Listener.Addr().(*net.TCPAddr).Port
 	return g, nil
 }
 
-func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP closes the connection where the gate is closed.
+func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
-	if err != nil || g.closed.Load() {
+	if err != nil || g.Closed.Load() {
 		panic(http.ErrAbortHandler)
 	}
-	first, err := g.ask(body)
+	first, err := g.Ask(body)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadGateway)
 		return
@@ -64,12 +65,12 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(first)
 }
 
-// ask gives the first replica's answer.
-func (g *gate) ask(body []byte) ([]byte, error) {
+// Ask gives the first replica's answer.
+func (g *Gate) Ask(body []byte) ([]byte, error) {
 	answers := make([][]byte, len(g.replicas))
 	for i, r := range g.replicas {
 		var err error
-		if answers[i], err = r.review(body); err != nil {
+		if answers[i], err = r.Review(body); err != nil {
 			return nil, err
 		}
 	}
@@ -85,23 +86,23 @@ func (g *gate) ask(body []byte) ([]byte, error) {
 	return answers[0], nil
 }
 
-// lastRequest is the AdmissionReview that the API server sent last.
-func (g *gate) lastRequest() []byte {
+// LastRequest is the AdmissionReview that the API server sent last.
+func (g *Gate) LastRequest() []byte {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return bytes.Clone(g.last)
 }
 
-// count says how often the API server asked, and what the replicas disagreed on.
-func (g *gate) count() (asked int, differed []string) {
+// Count says how often the API server asked, and what the replicas disagreed on.
+func (g *Gate) Count() (asked int, differed []string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.asked, g.differed
 }
 
-// review sends an AdmissionReview to this replica alone.
-func (r *replica) review(body []byte) ([]byte, error) {
-	answer, err := r.client.Post(r.url(webhook.MutatePath), "application/json", bytes.NewReader(body))
+// Review sends an AdmissionReview to this replica alone.
+func (r *Replica) Review(body []byte) ([]byte, error) {
+	answer, err := r.Client.Post(r.URL(webhook.MutatePath), "application/json", bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}

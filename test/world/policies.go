@@ -1,4 +1,4 @@
-package apiserver
+package world
 
 import (
 	"bytes"
@@ -20,8 +20,8 @@ import (
 	"github.com/slipway-hub/slipway/policy/v1alpha1"
 )
 
-// hubLaunches lets the tests' hub launch: every namespace needs a policy that says so.
-const hubLaunches = `
+// HubLaunches lets the tests' hub launch: every namespace needs a policy that says so.
+const HubLaunches = `
 kind: ClusterSpawnPolicy
 metadata: {name: NAMESPACE}
 spec:
@@ -29,23 +29,23 @@ spec:
   launchers: [{serviceAccount: {namespace: jupyter, name: hub}, mayAssertGroups: ["*"]}]
 `
 
-// put creates policies, waits until both replicas fit pods by them, and takes them away with the test. NAMESPACE in
+// Put creates policies, waits until both replicas fit pods by them, and takes them away with the test. NAMESPACE in
 // them stands for the test's; YAML documents may follow each other.
-func (w *world) put(t *testing.T, namespace string, manifests ...string) {
+func (w *World) Put(t *testing.T, namespace string, manifests ...string) {
 	t.Helper()
 	for _, m := range manifests {
 		for doc := range strings.SplitSeq(m, "\n---") {
-			require.NoError(t, w.tryPut(t, namespace, doc))
+			require.NoError(t, w.TryPut(t, namespace, doc))
 		}
 	}
-	w.settle(t)
+	w.Settle(t)
 }
 
-// tryPut creates one policy and gives the API server's error.
-func (w *world) tryPut(t *testing.T, namespace, manifest string) error {
+// TryPut creates one policy and gives the API server's error.
+func (w *World) TryPut(t *testing.T, namespace, manifest string) error {
 	t.Helper()
 	object := decodePolicy(t, namespace, manifest)
-	client := w.policies(object.GetKind(), namespace)
+	client := w.Policies(object.GetKind(), namespace)
 	_, err := client.Create(t.Context(), object, metav1.CreateOptions{})
 	if err == nil {
 		t.Cleanup(func() {
@@ -66,19 +66,20 @@ func decodePolicy(t *testing.T, namespace, manifest string) *unstructured.Unstru
 	return object
 }
 
-func (w *world) policies(kind, namespace string) dynamic.ResourceInterface {
+// Policies is the client of a kind of policy.
+func (w *World) Policies(kind, namespace string) dynamic.ResourceInterface {
 	if kind == "ClusterSpawnPolicy" {
-		return w.dynamic.Resource(v1alpha1.GroupVersion.WithResource("clusterspawnpolicies"))
+		return w.Dynamic.Resource(v1alpha1.GroupVersion.WithResource("clusterspawnpolicies"))
 	}
-	return w.dynamic.Resource(v1alpha1.GroupVersion.WithResource("spawnpolicies")).Namespace(namespace)
+	return w.Dynamic.Resource(v1alpha1.GroupVersion.WithResource("spawnpolicies")).Namespace(namespace)
 }
 
 // markerNamespace holds a policy of each kind that does nothing but say how far the replicas have read.
 const markerNamespace = "settle"
 
-// settle waits until both replicas have seen every policy that was written before. Of one kind they see changes in
+// Settle waits until both replicas have seen every policy that was written before. Of one kind they see changes in
 // order, so it is enough to write a marker of each kind and to wait for pods that carry both.
-func (w *world) settle(t *testing.T) {
+func (w *World) Settle(t *testing.T) {
 	t.Helper()
 	number := strconv.Itoa(int(numbers.Add(1)))
 	for _, kind := range []string{"ClusterSpawnPolicy", "SpawnPolicy"} {
@@ -94,12 +95,12 @@ spec:
 		}
 		data, err := json.Marshal(object)
 		require.NoError(t, err)
-		_, err = w.policies(kind, markerNamespace).Patch(t.Context(), "settle", types.ApplyPatchType, data, metav1.PatchOptions{FieldManager: "test", Force: new(true)})
+		_, err = w.Policies(kind, markerNamespace).Patch(t.Context(), "settle", types.ApplyPatchType, data, metav1.PatchOptions{FieldManager: "test", Force: new(true)})
 		require.NoError(t, err)
 	}
-	for i, r := range w.replicas {
-		require.NoError(t, eventually(t.Context(), func() error {
-			answer := r.judge(t, w.reviewIn(markerNamespace))
+	for i, r := range w.Replicas {
+		require.NoError(t, Eventually(t.Context(), func() error {
+			answer := r.Judge(t, w.ReviewIn(markerNamespace))
 			for _, kind := range []string{"ClusterSpawnPolicy", "SpawnPolicy"} {
 				if want := fmt.Sprintf(`"seen-%s":"%s"`, kind, number); !bytes.Contains(answer.Patch, []byte(want)) {
 					return fmt.Errorf("replica %d hasn't read the last %s: %+v", i, kind, answer.Result)
@@ -110,12 +111,12 @@ spec:
 	}
 }
 
-// settleNamespace waits until both replicas know a namespace.
-func (w *world) settleNamespace(t *testing.T, name string) {
+// SettleNamespace waits until both replicas know a namespace.
+func (w *World) SettleNamespace(t *testing.T, name string) {
 	t.Helper()
-	for i, r := range w.replicas {
-		require.NoError(t, eventually(t.Context(), func() error {
-			if answer := r.judge(t, w.reviewIn(name)); answer.Result != nil && strings.Contains(answer.Result.Message, "isn't known here yet") {
+	for i, r := range w.Replicas {
+		require.NoError(t, Eventually(t.Context(), func() error {
+			if answer := r.Judge(t, w.ReviewIn(name)); answer.Result != nil && strings.Contains(answer.Result.Message, "isn't known here yet") {
 				return fmt.Errorf("replica %d doesn't know namespace %s", i, name)
 			}
 			return nil
@@ -123,15 +124,15 @@ func (w *world) settleNamespace(t *testing.T, name string) {
 	}
 }
 
-// reviewIn is the AdmissionReview of alice's bare skeleton in a namespace: what the API server sent at the start, there.
-func (w *world) reviewIn(namespace string) []byte {
-	return bytes.ReplaceAll(w.firstReview, []byte(`"namespace":"default"`), []byte(`"namespace":"`+namespace+`"`))
+// ReviewIn is the AdmissionReview of alice's bare skeleton in a namespace: what the API server sent at the start, there.
+func (w *World) ReviewIn(namespace string) []byte {
+	return bytes.ReplaceAll(w.FirstReview, []byte(`"namespace":"default"`), []byte(`"namespace":"`+namespace+`"`))
 }
 
-// judge asks one replica.
-func (r *replica) judge(t *testing.T, review []byte) *admissionv1.AdmissionResponse {
+// Judge asks one replica.
+func (r *Replica) Judge(t *testing.T, review []byte) *admissionv1.AdmissionResponse {
 	t.Helper()
-	body, err := r.review(review)
+	body, err := r.Review(review)
 	require.NoError(t, err)
 	answer := admissionv1.AdmissionReview{}
 	require.NoError(t, json.Unmarshal(body, &answer), "%s", body)

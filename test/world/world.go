@@ -1,0 +1,369 @@
+// Package world is where tests of the webhook live: a real API server, the real webhook in two replicas, and launchers that
+// have nothing but a service account's token.
+package world
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+
+	"github.com/slipway-hub/slipway/certs"
+	"github.com/slipway-hub/slipway/launcher"
+	"github.com/slipway-hub/slipway/policy"
+	"github.com/slipway-hub/slipway/policy/v1alpha1"
+	"github.com/slipway-hub/slipway/test/cluster"
+	"github.com/slipway-hub/slipway/webhook"
+)
+
+// The accounts of the tests.
+const (
+	HubNamespace = "jupyter"
+	HubAccount   = "hub"    // listed as launcher by the tests' policies
+	OtherAccount = "forger" // may create pods too, but no policy lists it
+	OwnNamespace = "slipway-system"
+)
+
+// Soon bounds every wait; nothing here takes more than a second.
+const Soon = 30 * time.Second
+
+// World is what all tests of a process share. It is made once and ends with the process.
+type World struct {
+	Cluster *cluster.Cluster
+	Admin   kubernetes.Interface
+	Dynamic dynamic.Interface
+	// Hub is the client of the launcher's account, and HubRest its configuration.
+	Hub     kubernetes.Interface
+	HubRest *rest.Config
+	// Warnings are those that the hub got.
+	Warnings *Warnings
+	// Forger may create pods too, but no policy lists it.
+	Forger   kubernetes.Interface
+	Gate     *Gate
+	Replicas []*Replica
+	// FirstReview is the AdmissionReview of Alice's bare skeleton in the namespace default.
+	FirstReview []byte
+	// WithoutWebhook is what the API server said to a skeleton before there was a webhook.
+	WithoutWebhook error
+}
+
+// Replica is one running webhook.
+type Replica struct {
+	Port, Health, Metrics int
+	Client                *http.Client
+	Stop                  context.CancelFunc
+	Ended                 chan error
+}
+
+// URL is the address of a path of its admission server.
+func (r *Replica) URL(path string) string { return fmt.Sprintf("https://127.0.0.1:%d%s", r.Port, path) }
+
+var shared = sync.OnceValues(func() (*World, error) {
+	return makeWorld(context.Background())
+})
+
+// ForTest gives the world; the first call makes it. Where that can't be done, the test fails.
+func ForTest(t testing.TB) *World {
+	t.Helper()
+	c := cluster.ForTest(t)
+	theCluster = c
+	w, err := shared()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// theCluster is set before the world is made; cluster.ForTest wants a test.
+var theCluster *cluster.Cluster
+
+func makeWorld(ctx context.Context) (*World, error) {
+	w := &World{Cluster: theCluster}
+	w.Admin = kubernetes.NewForConfigOrDie(w.Cluster.Config())
+	w.Dynamic = dynamic.NewForConfigOrDie(w.Cluster.Config())
+	for _, step := range []func(context.Context) error{
+		w.installCRDs, w.makeAccounts, w.trySkeletonWithoutWebhook, w.startReplicas, w.register,
+	} {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return w, nil
+}
+
+// installCRDs does what a user does: client-side kubectl apply.
+func (w *World) installCRDs(ctx context.Context) error {
+	if _, err := w.Cluster.Kubectl(ctx, nil, "apply", "-f", CRDFolder); err != nil {
+		return err
+	}
+	_, err := w.Cluster.Kubectl(ctx, nil, "wait", "--for=condition=Established", "--timeout=30s", "-f", CRDFolder)
+	return err
+}
+
+// CRDFolder is where the CRDs are, from a test's folder.
+const CRDFolder = "../../charts/slipway/crds"
+
+func (w *World) makeAccounts(ctx context.Context) error {
+	for _, ns := range []string{HubNamespace, OwnNamespace, markerNamespace} {
+		if err := w.Cluster.CreateNamespace(ctx, ns, map[string]string{"test": ns}); err != nil {
+			return err
+		}
+	}
+	launcherRights := []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"create", "get", "list", "watch", "patch", "update", "delete"}}}
+	var err error
+	if w.HubRest, err = w.Account(ctx, HubNamespace, HubAccount, launcherRights); err != nil {
+		return err
+	}
+	w.Warnings = &Warnings{}
+	w.HubRest.WarningHandler = w.Warnings
+	w.Hub = kubernetes.NewForConfigOrDie(w.HubRest)
+	forger, err := w.Account(ctx, HubNamespace, OtherAccount, launcherRights)
+	if err != nil {
+		return err
+	}
+	w.Forger = kubernetes.NewForConfigOrDie(forger)
+	return nil
+}
+
+// HubConfig is what the hub's client is made of; the caller may change it.
+func (w *World) HubConfig() *rest.Config { return rest.CopyConfig(w.HubRest) }
+
+// Account makes a service account with rights in the whole cluster, and gives a configuration with its token.
+func (w *World) Account(ctx context.Context, namespace, name string, rights []rbacv1.PolicyRule) (*rest.Config, error) {
+	if err := w.Cluster.EnsureServiceAccount(ctx, namespace, name); err != nil {
+		return nil, err
+	}
+	named := metav1.ObjectMeta{Name: "test-" + name}
+	_, roleErr := w.Admin.RbacV1().ClusterRoles().Create(ctx, &rbacv1.ClusterRole{ObjectMeta: named, Rules: rights}, metav1.CreateOptions{})
+	_, bindErr := w.Admin.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
+		ObjectMeta: named,
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: named.Name},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: namespace, Name: name}},
+	}, metav1.CreateOptions{})
+	token, tokenErr := w.Admin.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, name, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+	if err := errors.Join(roleErr, bindErr, tokenErr); err != nil {
+		return nil, fmt.Errorf("make account %s/%s: %w", namespace, name, err)
+	}
+	config := rest.AnonymousClientConfig(w.Cluster.Config())
+	config.BearerToken = token.Status.Token
+	config.QPS = -1
+	return config, nil
+}
+
+func (w *World) trySkeletonWithoutWebhook(ctx context.Context) error {
+	_, w.WithoutWebhook = w.Hub.CoreV1().Pods("default").Create(ctx, launcher.Skeleton(Alice, "default"), metav1.CreateOptions{})
+	return nil
+}
+
+// WebhookRights are all that the webhook may do.
+var WebhookRights = []rbacv1.PolicyRule{
+	{APIGroups: []string{""}, Resources: []string{"namespaces"}, Verbs: []string{"list", "watch"}},
+	{APIGroups: []string{v1alpha1.GroupVersion.Group}, Resources: []string{"spawnpolicies", "clusterspawnpolicies"}, Verbs: []string{"list", "watch"}},
+}
+
+func (w *World) startReplicas(ctx context.Context) error {
+	config, err := w.Account(ctx, OwnNamespace, "slipway-webhook", WebhookRights)
+	if err != nil {
+		return err
+	}
+	for range 2 {
+		r, err := StartReplica(ctx, config)
+		if err != nil {
+			return err
+		}
+		if err := r.Await(ctx, http.StatusOK); err != nil {
+			return err
+		}
+		w.Replicas = append(w.Replicas, r)
+	}
+	return nil
+}
+
+// StartReplica starts a webhook in this process.
+func StartReplica(ctx context.Context, config *rest.Config) (*Replica, error) {
+	dir, err := os.MkdirTemp("", "slipway-cert-")
+	if err != nil {
+		return nil, err
+	}
+	pair, err := certs.SelfSigned([]string{"127.0.0.1"}, time.Now(), time.Hour)
+	if err != nil {
+		return nil, err
+	}
+	if err := pair.Write(dir); err != nil {
+		return nil, err
+	}
+	ports, err := FreePorts(3)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	r := &Replica{Port: ports[0], Health: ports[1], Metrics: ports[2], Client: Trusting(pair.CA), Stop: cancel, Ended: make(chan error, 1)}
+	go func() {
+		defer os.RemoveAll(dir)
+		r.Ended <- webhook.Run(ctx, webhook.Options{
+			Config: config, BindAddress: "127.0.0.1", Port: r.Port, CertDir: dir,
+			HealthProbeBindAddress: fmt.Sprintf("127.0.0.1:%d", r.Health),
+			MetricsBindAddress:     fmt.Sprintf("127.0.0.1:%d", r.Metrics),
+			OwnNamespaces:          []string{OwnNamespace},
+			DrainDelay:             time.Second, DrainTimeout: 5 * time.Second,
+		})
+	}()
+	return r, nil
+}
+
+// Await waits until readiness answers like this.
+func (r *Replica) Await(ctx context.Context, status int) error {
+	return Eventually(ctx, func() error {
+		got, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/readyz?verbose", r.Health))
+		if err != nil {
+			return err
+		}
+		defer got.Body.Close()
+		if got.StatusCode != status {
+			return fmt.Errorf("readyz answers %s", got.Status)
+		}
+		return nil
+	})
+}
+
+// register puts a gate before the replicas and tells the API server about it.
+func (w *World) register(ctx context.Context) error {
+	var err error
+	if w.Gate, err = openGate(w.Replicas); err != nil {
+		return err
+	}
+	configuration := webhook.Configuration(webhook.AtAddress("127.0.0.1", w.Gate.Port, w.Gate.CA))
+	if _, err := w.Admin.AdmissionregistrationV1().MutatingWebhookConfigurations().Create(ctx, configuration, metav1.CreateOptions{}); err != nil {
+		return err
+	}
+	err = Eventually(ctx, func() error {
+		_, err := w.Hub.CoreV1().Pods("default").Create(ctx, launcher.Skeleton(Alice, "default"), metav1.CreateOptions{})
+		if err == nil || !strings.Contains(err.Error(), "Slipway ") {
+			return fmt.Errorf("the webhook isn't asked yet: %w", err)
+		}
+		return nil
+	})
+	w.FirstReview = w.Gate.LastRequest()
+	return err
+}
+
+// Trusting is a client that trusts an authority, in PEM.
+func Trusting(ca []byte) *http.Client {
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(ca)
+	return &http.Client{Timeout: Soon, Transport: &http.Transport{TLSClientConfig: tlsConfig(roots)}}
+}
+
+// FreePorts finds n ports of the loopback address that nobody listens on.
+func FreePorts(n int) ([]int, error) {
+	var ports []int
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close() // all are held until all are found
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	}
+	return ports, nil
+}
+
+// Eventually tries until it works, and gives the last error where it never does.
+func Eventually(ctx context.Context, try func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, Soon)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := try()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("still after %s: %w", Soon, err)
+		case <-tick.C:
+		}
+	}
+}
+
+// Alice is the identity that the tests launch.
+var Alice = policy.Identity{Name: "jupyter-alice", Hub: "main", User: "alice"}
+
+// Namespace makes a namespace of its own for a test, labelled test: NAME, and waits until the replicas know it.
+func (w *World) Namespace(t *testing.T) string {
+	t.Helper()
+	name := strings.ToLower(strings.NewReplacer("/", "-", "_", "-", ",", "", "'", "").Replace(t.Name()))
+	const limit = 50
+	name = fmt.Sprintf("%s-%d", strings.Trim(name[:min(len(name), limit)], "-"), numbers.Add(1))
+	require.NoError(t, w.Cluster.CreateNamespace(t.Context(), name, map[string]string{"test": name}))
+	w.SettleNamespace(t, name)
+	return name
+}
+
+// numbers make names unique in this process.
+var numbers atomic.Int32
+
+// Launch creates alice's skeleton as the hub, after the change if there is one.
+func (w *World) Launch(t *testing.T, namespace string, change func(*corev1.Pod)) (*corev1.Pod, error) {
+	t.Helper()
+	pod := launcher.Skeleton(Alice, namespace)
+	if change != nil {
+		change(pod)
+	}
+	return w.Hub.CoreV1().Pods(namespace).Create(t.Context(), pod, metav1.CreateOptions{})
+}
+
+// Remove deletes a pod at once, so that its name is free again.
+func (w *World) Remove(t *testing.T, pod *corev1.Pod) {
+	t.Helper()
+	require.NoError(t, w.Admin.CoreV1().Pods(pod.Namespace).Delete(t.Context(), pod.Name, metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))}))
+}
+
+// Codec writes pods as JSON.
+var Codec = scheme.Codecs.LegacyCodec(corev1.SchemeGroupVersion)
+
+// Warnings collects what the API server warns a client of.
+type Warnings struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+// HandleWarningHeader takes one in.
+func (w *Warnings) HandleWarningHeader(_ int, _, text string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.text.WriteString(text + "\n")
+}
+
+// String has one a line.
+func (w *Warnings) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.String()
+}
+
+// Reset forgets them.
+func (w *Warnings) Reset() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.text.Reset()
+}

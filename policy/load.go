@@ -20,7 +20,7 @@ import (
 // given at once (errors.Join), and then no policies.
 func Decode(name string, data []byte) (Policies, error) {
 	d := decoder{name: name}
-	reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(data)))
+	reader := Documents(data)
 	for n := 1; ; n++ {
 		doc, err := reader.Read()
 		if errors.Is(err, io.EOF) {
@@ -38,6 +38,12 @@ func Decode(name string, data []byte) (Policies, error) {
 		return Policies{}, errors.Join(d.errs...)
 	}
 	return d.policies, nil
+}
+
+// Documents reads the documents of a YAML or JSON file one by one. By itself, utilyaml's reader loses a last line without an
+// end whose length is a multiple of its buffer's: in JSON that is the whole file.
+func Documents(data []byte) *utilyaml.YAMLReader {
+	return utilyaml.NewYAMLReader(bufio.NewReader(io.MultiReader(bytes.NewReader(data), strings.NewReader("\n"))))
 }
 
 type decoder struct {

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -45,6 +46,17 @@ func TestDecodeReadsListsAndSkipsComments(t *testing.T) {
 	require.NoError(t, err)
 	assert.Len(t, p.Cluster, 1)
 	assert.Len(t, p.Namespaced, 1)
+}
+
+// A policy of one line that fills the reader's buffer must not be lost.
+func TestDecodeReadsALastLineOfAnyLength(t *testing.T) {
+	const start, end = `{"apiVersion":"slipway.dev/v1alpha1","kind":"SpawnPolicy","metadata":{"name":"p"},"spec":{"users":["`, `"]}}`
+	for _, length := range []int{4095, 4096, 4097, 8192, 65536} {
+		text := start + strings.Repeat("x", length-len(start)-len(end)) + end
+		p, err := Decode("long.json", []byte(text))
+		require.NoError(t, err)
+		assert.Len(t, p.Namespaced, 1, length)
+	}
 }
 
 // Every fragment is decoded strictly: the API server would drop a misspelt field without a word.

@@ -48,6 +48,16 @@ func Exemptions() []Exemption {
 	return slices.Concat(securityHoles(), invalidPods(), accidents())
 }
 
+// AfterConcerns takes away the differences that exemptions explain which concern every case like this one.
+func AfterConcerns(c Case, lines []string) []string {
+	for _, e := range Exemptions() {
+		if e.Concerns != nil && e.Concerns(c) {
+			lines = slices.DeleteFunc(lines, e.explains)
+		}
+	}
+	return lines
+}
+
 func securityHoles() []Exemption {
 	const identity = "hub.jupyter.org/"
 	return []Exemption{

@@ -30,19 +30,9 @@ func try(t checker, oracle *Oracle, c Case, exempt string) []string {
 	lines, err := Judge(want, got)
 	require.NoError(t, err, describe(c))
 	if exempt == "" {
-		return afterConcerns(c, lines)
+		return AfterConcerns(c, lines)
 	}
 	return afterExemption(lines, got, exempt)
-}
-
-// afterConcerns takes away the differences that exemptions explain which concern every case like this one.
-func afterConcerns(c Case, lines []string) []string {
-	for _, e := range Exemptions() {
-		if e.Concerns != nil && e.Concerns(c) {
-			lines = slices.DeleteFunc(lines, e.explains)
-		}
-	}
-	return lines
 }
 
 // afterExemption takes away the differences that the exemption explains which the case is marked with. An exemption without a

@@ -151,7 +151,7 @@ func (w *World) Account(ctx context.Context, namespace, name string, rights []rb
 	if err := w.Cluster.EnsureServiceAccount(ctx, namespace, name); err != nil {
 		return nil, err
 	}
-	named := metav1.ObjectMeta{Name: "test-" + name}
+	named := metav1.ObjectMeta{Name: "test-" + namespace + "-" + name}
 	_, roleErr := w.Admin.RbacV1().ClusterRoles().Create(ctx, &rbacv1.ClusterRole{ObjectMeta: named, Rules: rights}, metav1.CreateOptions{})
 	_, bindErr := w.Admin.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
 		ObjectMeta: named,

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
 
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
@@ -66,10 +67,19 @@ func (d *decoder) fail(n int, path, message string) {
 func (d *decoder) document(n int, doc []byte) {
 	data, err := yaml.YAMLToJSONStrict(doc)
 	if err != nil {
-		d.fail(n, "", strings.TrimPrefix(err.Error(), "error converting YAML to JSON: "))
+		d.fail(n, "", notYAML(err))
 		return
 	}
 	d.object(n, data)
+}
+
+// notYAML says what is wrong with a document. A tab is what people can't see.
+func notYAML(err error) string {
+	text := strings.TrimPrefix(err.Error(), "error converting YAML to JSON: ")
+	if strings.Contains(text, "cannot start any token") {
+		text += " (YAML is indented with spaces, never with tabs)"
+	}
+	return text
 }
 
 func (d *decoder) object(n int, data []byte) {
@@ -124,7 +134,10 @@ func (d *decoder) hasName(n int, name string) bool {
 func (d *decoder) strict(n int, data []byte, into any) bool {
 	strict, err := sigsjson.UnmarshalStrict(data, into)
 	if err != nil {
-		d.fail(n, "", strings.TrimPrefix(err.Error(), "json: "))
+		t, _ := asTree(data)
+		for _, e := range misfits(t, reflect.TypeOf(into), nil) {
+			d.fail(n, e.Field, e.ErrorBody())
+		}
 		return false
 	}
 	for _, e := range strict {

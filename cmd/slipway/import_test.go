@@ -70,6 +70,23 @@ func TestStrictFailsWhereASettingIsLost(t *testing.T) {
 	assert.Equal(t, exitGood, got.code, "warnings and notes lose nothing")
 }
 
+// The values are good, and what they ask for isn't built: whoever applies the policy must not find out by the first login.
+func TestAPolicyThatDeniesEveryServerIsWarnedOf(t *testing.T) {
+	for config, want := range map[string]string{
+		"{delete_pvc: true}":                                             "warning: in the policy, spec.deleteClaims: ",
+		"{extra_pod_config: {priority: 5}}":                              "warning: in the policy, spec.defaults.extraPodConfig.priority: ",
+		"{extra_containers: [{name: a, image: b}, {name: a, image: b}]}": "warning: in the policy, spec.defaults.extraContainers[1]: ",
+		"{extra_containers: [{name: notebook, image: b}]}":               "warning: in the policy, spec.containers: ",
+	} {
+		t.Run(config, func(t *testing.T) {
+			got := slipway(t, "hub: {config: {KubeSpawner: "+config+"}}", "import", "z2jh", "-f", "-")
+			require.Equal(t, exitGood, got.code, got.err)
+			assert.Contains(t, got.err, want)
+			assert.Equal(t, 1, strings.Count(got.err, "until then it denies every server"))
+		})
+	}
+}
+
 func TestNothingIsPrintedForInvalidInput(t *testing.T) {
 	for name, c := range map[string]struct {
 		stdin, want string
@@ -77,6 +94,11 @@ func TestNothingIsPrintedForInvalidInput(t *testing.T) {
 	}{
 		"tabs":              {"a:\n\tb: 1\n", "error: standard input:2: is no YAML", []string{"z2jh", "-f", "-"}},
 		"unknown value":     {"singleuser: {x: 1}", "error: standard input:1: singleuser.x: the chart has no such value", []string{"z2jh", "-f", "-"}},
+		"list for a map":    {"singleuser: {extraLabels: [a]}", "error: standard input:1: singleuser.extraLabels: must be a map, not a list", []string{"z2jh", "-f", "-"}},
+		"map for a list":    {"singleuser: {initContainers: {a: {name: a}}}", "error: standard input:1: singleuser.initContainers: must be a list, not a map", []string{"z2jh", "-f", "-"}},
+		"placeholder":       {"singleuser:\n  extraEnv: {A: '{nope}'}", "error: standard input:2: singleuser.extraEnv.A: unknown placeholder {nope}", []string{"z2jh", "-f", "-"}},
+		"one slug twice":    {"singleuser:\n  profileList:\n  - {display_name: A}\n  - {display_name: a}", `error: standard input:4: singleuser.profileList[1]: has the slug "a", as singleuser.profileList[0] has`, []string{"z2jh", "-f", "-"}},
+		"regex":             {"singleuser: {profileList: [{display_name: A, profile_options: {o: {choices: {c: {}}, unlisted_choice: {enabled: true, validation_regex: '['}}}}]}", "validation_regex: is no regular expression", []string{"z2jh", "-f", "-"}},
 		"size":              {"singleuser: {memory: {limit: 4 Gigs}}", "singleuser.memory.limit: must be a size", []string{"z2jh", "-f", "-"}},
 		"no file":           {"", "error: -f FILE is needed", []string{"z2jh"}},
 		"file not found":    {"", "no such file", []string{"z2jh", "-f", "nowhere.yaml"}},

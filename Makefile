@@ -33,7 +33,7 @@ test: ## every test; closes with one line: N passed, N failed, N skipped
 .PHONY: bench
 bench: ## benchmarks, as a table and as JSON in test/results/
 	@mkdir -p test/results
-	@$(TOOL) gotestsum --format standard-verbose --jsonfile test/results/bench.json -- -run '^$$' -bench . -benchmem ./policy/... ./webhook/... | tee test/results/bench.txt
+	@$(TOOL) gotestsum --format standard-verbose --jsonfile test/results/bench.json -- -run '^$$' -bench . -benchmem ./policy/... ./webhook/... ./cmd/... | tee test/results/bench.txt
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME each, and 50,000 random servers beside the real KubeSpawner's

@@ -144,6 +144,38 @@ func TestAConfigurationIsLoadedByPython(t *testing.T) {
 	assert.Equal(t, exitDenied, got.code)
 }
 
+func TestWhatAConfigurationSaysInVainIsReported(t *testing.T) {
+	const config = `def choose(spawner):
+    return []
+async def prepare(spawner):
+    pass
+c.KubeSpawner.profile_list = choose
+c.KubeSpawner.pre_spawn_hook = prepare
+c.KubeSpawner.environment = {"WHO": lambda spawner: spawner.user.name, "WHAT": "course"}
+c.KubeSpawner.group_overrides = {"a": {"groups": ["staff"], "spawner_override": {"mem_limit": "1G"}}}
+c.KubeSpawner.mem_limt = "2G"
+c.KubeSpawner.service_account = "robot"
+c.KubeSpawner.start_timeout = 600
+`
+	file := filepath.Join(t.TempDir(), "jupyterhub_config.py")
+	require.NoError(t, os.WriteFile(file, []byte(config), 0o600))
+	got := slipway(t, "", "import", "kubespawner", "-f", file, "--python", hubPython(t))
+	require.Equal(t, exitGood, got.code, got.err)
+	assert.Contains(t, got.out, "WHAT: course")
+	assert.NotContains(t, got.out, "WHO")
+	for _, want := range []string{
+		"unmapped: profile_list: is the Python function choose (" + file + ":1)",
+		"unmapped: pre_spawn_hook: is the Python function prepare (" + file + ":3)",
+		"unmapped: environment.WHO: is the Python function lambda (" + file + ":7)", `environment: "{'WHO': user.name}"`,
+		"unmapped: group_overrides: ",
+		"warning: mem_limt: KubeSpawner has no such trait: it logs a warning and goes on; it is left out; did you mean mem_limit?",
+		"warning: service_account: with a service account KubeSpawner says nothing about its token",
+		"note: start_timeout: ",
+	} {
+		assert.Contains(t, got.err, want)
+	}
+}
+
 func TestAConfigurationThatRaisesIsInvalid(t *testing.T) {
 	python := hubPython(t)
 	got := slipway(t, "", "import", "kubespawner", "-f", toImport+"/raises.py", "--python", python)

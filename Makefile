@@ -34,16 +34,18 @@ test: ## every test; closes with one line: N passed, N failed, N skipped
 .PHONY: bench
 bench: ## benchmarks, as a table and as JSON in test/results/
 	@mkdir -p test/results
-	@$(TOOL) gotestsum --format standard-verbose --jsonfile test/results/bench.json -- -run '^$$' -bench . -benchmem ./policy/... ./webhook/... | tee test/results/bench.txt
+	@$(TOOL) gotestsum --format standard-verbose --jsonfile test/results/bench.json -- -run '^$$' -bench . -benchmem ./policy/... ./webhook/... ./cmd/... | tee test/results/bench.txt
 
 .PHONY: fuzz
-fuzz: ## every fuzz target for FUZZTIME each
+fuzz: ## every fuzz target for FUZZTIME each, and 50,000 random servers beside the real KubeSpawner's
 	@grep -rEl --include='*_test.go' '^func Fuzz' . | while read -r file; do \
 		for target in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]*)\(.*/\1/p' "$$file"); do \
 			echo "== $$target in $${file%/*}"; \
 			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$${file%/*}"; \
 		done; \
 	done
+	@echo "== 50,000 random servers in ./test/parity"
+	@go test ./test/parity -count=1 -v -run Random -parity.cases=50000 -parity.seed=0 -timeout 1h
 
 .PHONY: build
 build: ## the programs, in bin/

@@ -87,6 +87,9 @@ func decodeItems(into reflect.Value, value any, s shape, path *field.Path) field
 	_, isList := value.([]any)
 	list := reflect.MakeSlice(into.Type(), len(items), len(items))
 	for i, item := range items {
+		if _, isObject := item.(tree); !isObject {
+			continue // asList has said so
+		}
 		errs = append(errs, decodeStrict(list.Index(i), item, paths[i])...)
 		// An item of a map may be a part, for a weaker layer's item of that key: see checkComplete.
 		if t, ok := item.(tree); ok && isList && s != anonymous && identity(t, s) == "" {
@@ -187,7 +190,7 @@ func decodeStrict(into reflect.Value, value any, path *field.Path) field.ErrorLi
 	}
 	strict, err := sigsjson.UnmarshalStrict(data, into.Addr().Interface())
 	if err != nil {
-		return field.ErrorList{field.Invalid(path, abridged(data), strings.TrimPrefix(err.Error(), "json: "))}
+		return misfits(value, into.Type(), path)
 	}
 	var errs field.ErrorList
 	for _, e := range strict {

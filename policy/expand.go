@@ -35,6 +35,7 @@ func compileTemplates(s *settings, t tree, path *field.Path) (templates, field.E
 			continue
 		}
 		errs = append(errs, ts.parse(t[name], known, childOrKey(path, name))...)
+		errs = append(errs, ts.parseNames(t[name], definitions[name].shape, known, childOrKey(path, name))...)
 		field := settingFields[name]
 		if !slices.Contains(nameTemplates, name) && hasTemplate(reflect.ValueOf(s).Elem().Field(field)) {
 			ts.in = append(ts.in, field)
@@ -62,6 +63,22 @@ func (ts *templates) parse(value any, known []string, path *field.Path) field.Er
 	case tree:
 		for _, key := range slices.Sorted(maps.Keys(v)) {
 			errs = append(errs, ts.parse(v[key], known, childOrKey(path, key))...)
+		}
+	}
+	return errs
+}
+
+// parseNames parses the keys that items without a name are called by.
+func (ts *templates) parseNames(value any, s shape, known []string, path *field.Path) field.ErrorList {
+	keyed, isMap := value.(tree)
+	if !isMap || s != byName && s != byMountPath {
+		return nil
+	}
+	var errs field.ErrorList
+	for _, key := range slices.Sorted(maps.Keys(keyed)) {
+		item, _ := keyed[key].(tree)
+		if _, has := item["name"]; !has {
+			errs = append(errs, ts.parse(key, known, path.Key(key))...)
 		}
 	}
 	return errs

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
 
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
@@ -20,7 +21,7 @@ import (
 // given at once (errors.Join), and then no policies.
 func Decode(name string, data []byte) (Policies, error) {
 	d := decoder{name: name}
-	reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(data)))
+	reader := Documents(data)
 	for n := 1; ; n++ {
 		doc, err := reader.Read()
 		if errors.Is(err, io.EOF) {
@@ -38,6 +39,12 @@ func Decode(name string, data []byte) (Policies, error) {
 		return Policies{}, errors.Join(d.errs...)
 	}
 	return d.policies, nil
+}
+
+// Documents reads the documents of a YAML or JSON file one by one. By itself, utilyaml's reader loses a last line without an
+// end whose length is a multiple of its buffer's: in JSON that is the whole file.
+func Documents(data []byte) *utilyaml.YAMLReader {
+	return utilyaml.NewYAMLReader(bufio.NewReader(io.MultiReader(bytes.NewReader(data), strings.NewReader("\n"))))
 }
 
 type decoder struct {
@@ -60,10 +67,19 @@ func (d *decoder) fail(n int, path, message string) {
 func (d *decoder) document(n int, doc []byte) {
 	data, err := yaml.YAMLToJSONStrict(doc)
 	if err != nil {
-		d.fail(n, "", strings.TrimPrefix(err.Error(), "error converting YAML to JSON: "))
+		d.fail(n, "", notYAML(err))
 		return
 	}
 	d.object(n, data)
+}
+
+// notYAML says what is wrong with a document. A tab is what people can't see.
+func notYAML(err error) string {
+	text := strings.TrimPrefix(err.Error(), "error converting YAML to JSON: ")
+	if strings.Contains(text, "cannot start any token") {
+		text += " (YAML is indented with spaces, never with tabs)"
+	}
+	return text
 }
 
 func (d *decoder) object(n int, data []byte) {
@@ -118,7 +134,10 @@ func (d *decoder) hasName(n int, name string) bool {
 func (d *decoder) strict(n int, data []byte, into any) bool {
 	strict, err := sigsjson.UnmarshalStrict(data, into)
 	if err != nil {
-		d.fail(n, "", strings.TrimPrefix(err.Error(), "json: "))
+		t, _ := asTree(data)
+		for _, e := range misfits(t, reflect.TypeOf(into), nil) {
+			d.fail(n, e.Field, e.ErrorBody())
+		}
 		return false
 	}
 	for _, e := range strict {

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -19,9 +20,11 @@ func TestDecodeRefusesWithFileAndPath(t *testing.T) {
 		"another kind":      {"apiVersion: v1\nkind: Pod\nmetadata: {name: p}", `bad.yaml: apiVersion: is "v1", must be "slipway.dev/v1alpha1"`},
 		"unknown kind":      {"apiVersion: slipway.dev/v1alpha1\nkind: SpawnPolicies\nmetadata: {name: p}", `bad.yaml: kind: is "SpawnPolicies"`},
 		"no name":           {"apiVersion: slipway.dev/v1alpha1\nkind: SpawnPolicy\nspec: {}", "bad.yaml: metadata.name: is missing"},
-		"wrong type":        {header + "spec: {priority: high}", "bad.yaml: "},
-		"tabs":              {header + "spec:\n\tpriority: 1", "bad.yaml: "},
-		"quantity":          {header + "spec: {defaults: {memLimit: 4 Gigs}}", "bad.yaml: "},
+		"wrong type":        {header + "spec: {priority: high}", `bad.yaml: spec.priority: Invalid value: "high": must be a whole number`},
+		"tabs":              {header + "spec:\n\tpriority: 1", "bad.yaml: yaml: line 5: found character that cannot start any token (YAML is indented with spaces, never with tabs)"},
+		"quantity":          {header + "spec: {defaults: {memLimit: 4 Gigs}}", `bad.yaml: spec.defaults.memLimit: Invalid value: "4 Gigs": must be a quantity such as 2, 500m or 4Gi`},
+		"quantity in a map": {header + "spec: {constraints: {memLimit: {max: lots}}}", `bad.yaml: spec.constraints.memLimit.max: Invalid value: "lots": must be a quantity`},
+		"map for list":      {header + "spec: {profiles: [{slug: a, settings: {args: {a: b}}}]}", `bad.yaml: spec.profiles[0].settings.args: Invalid value: "{\"a\":\"b\"}": must be a list`},
 		"second of several": {header + "spec: {}\n---\n" + header + "spec: {nope: 1}", `bad.yaml: document 2: unknown field "spec.nope"`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -33,7 +36,11 @@ func TestDecodeRefusesWithFileAndPath(t *testing.T) {
 }
 
 func TestDecodeGivesAllErrorsAtOnce(t *testing.T) {
-	_, err := Decode("bad.yaml", []byte(header+"spec: {nope: 1, defaults: {alsoNope: 2}}\n---\n"+header+"spec: {defaults: {image: null}}"))
+	_, err := Decode("bad.yaml", []byte(header+"spec: {priority: high, defaults: {memLimit: 4 Gigs, args: {}}}"))
+	for _, want := range []string{"spec.priority", "spec.defaults.memLimit", "spec.defaults.args"} {
+		require.ErrorContains(t, err, want)
+	}
+	_, err = Decode("bad.yaml", []byte(header+"spec: {nope: 1, defaults: {alsoNope: 2}}\n---\n"+header+"spec: {defaults: {image: null}}"))
 	require.Error(t, err)
 	for _, want := range []string{"spec.nope", "spec.defaults.alsoNope", "document 2: spec.defaults.image"} {
 		assert.ErrorContains(t, err, want)
@@ -47,6 +54,17 @@ func TestDecodeReadsListsAndSkipsComments(t *testing.T) {
 	assert.Len(t, p.Namespaced, 1)
 }
 
+// A policy of one line that fills the reader's buffer must not be lost.
+func TestDecodeReadsALastLineOfAnyLength(t *testing.T) {
+	const start, end = `{"apiVersion":"slipway.dev/v1alpha1","kind":"SpawnPolicy","metadata":{"name":"p"},"spec":{"users":["`, `"]}}`
+	for _, length := range []int{4095, 4096, 4097, 8192, 65536} {
+		text := start + strings.Repeat("x", length-len(start)-len(end)) + end
+		p, err := Decode("long.json", []byte(text))
+		require.NoError(t, err)
+		assert.Len(t, p.Namespaced, 1, length)
+	}
+}
+
 // Every fragment is decoded strictly: the API server would drop a misspelt field without a word.
 func TestCompileNamesThePathOfEveryFault(t *testing.T) {
 	for name, tc := range map[string]struct{ spec, field, message string }{
@@ -55,7 +73,7 @@ func TestCompileNamesThePathOfEveryFault(t *testing.T) {
 		"misspelt deep":           {"{enforced: {extraContainers: [{name: x, volumeMount: []}]}}", "spec.enforced.extraContainers[0].volumeMount", "did you mean volumeMounts?"},
 		"misspelt pod field":      {"{defaults: {extraPodConfig: {hostNetwrok: true}}}", "spec.defaults.extraPodConfig.hostNetwrok", "did you mean hostNetwork?"},
 		"case counts":             {"{defaults: {extraPodConfig: {hostnetwork: true}}}", "spec.defaults.extraPodConfig.hostnetwork", "unknown field"},
-		"wrong type":              {"{defaults: {initContainers: [{name: 5}]}}", "spec.defaults.initContainers[0]", "cannot unmarshal number"},
+		"wrong type":              {"{defaults: {initContainers: [{name: 5}]}}", "spec.defaults.initContainers[0].name", "must be text"},
 		"dict for list":           {"{defaults: {imagePullSecrets: {name: x}}}", "spec.defaults.imagePullSecrets", "must be a list"},
 		"one mount as the map":    {"{defaults: {volumeMounts: {name: h, mountPath: /home}}}", "spec.defaults.volumeMounts[mountPath]", "must be an object"},
 		"number in environment":   {"{defaults: {environment: {A: 1}}}", "spec.defaults.environment[A]", "must be text"},
@@ -69,7 +87,8 @@ func TestCompileNamesThePathOfEveryFault(t *testing.T) {
 		"not built yet":           {"{validations: [{expression: 'true'}]}", "spec.validations", "isn't built yet"},
 		"cluster-only field":      {"{groupMap: {staff: [alice]}}", "spec.groupMap", "belongs to a ClusterSpawnPolicy"},
 		"cluster-only selector":   {"{namespaceSelector: {}}", "spec.namespaceSelector", "belongs to a ClusterSpawnPolicy"},
-		"bad regex":               {"{profiles: [{slug: a, options: {x: {unlistedChoice: {validationRegex: '('}}}}]}", "spec.profiles[0].options[x].unlistedChoice.validationRegex", "RE2 syntax"},
+		"bad regex":               {"{profiles: [{slug: a, options: {x: {unlistedChoice: {validationRegex: '('}}}}]}", "spec.profiles[0].options[x].unlistedChoice.validationRegex", "RE2 syntax: error parsing regexp: missing closing )"},
+		"regex out of brackets":   {"{profiles: [{slug: a, options: {x: {unlistedChoice: {validationRegex: 'ok)|(?:'}}}}]}", "spec.profiles[0].options[x].unlistedChoice.validationRegex", "unexpected )"},
 		"two profiles of a slug":  {"{profiles: [{slug: a}, {slug: a}]}", "spec.profiles[1].slug", "Duplicate value"},
 		"option without choices":  {"{profiles: [{slug: a, options: {x: {}}}]}", "spec.profiles[0].options[x].choices", "needs choices"},
 		"fault in a choice":       {"{profiles: [{slug: a, options: [{name: x, choices: {b: {settings: {volumes: [{nmae: z}]}}}}]}]}", "spec.profiles[0].options[0].choices[b].settings.volumes[0].nmae", "did you mean name?"},

@@ -102,6 +102,25 @@ func TestAMapItemMayBeAPartOfAWeakerLayersItem(t *testing.T) {
 	assert.Equal(t, "volumeMounts[home].mountPath", alone[0].Field)
 }
 
+func TestAnEnforcedPartOfAMountHoldsTheWholeMount(t *testing.T) {
+	enforced := clusterwide("e", `{enforced: {volumeMounts: {home: {readOnly: true}}}}`)
+	whole := namespaced("whole", "{defaults: {volumes: {home: {emptyDir: {}}}, volumeMounts: {home: {mountPath: /home}}}}")
+	attack := namespaced("n", `{defaults: {extraContainerConfig: {volumeMounts: [{name: evil, mountPath: /home}]}}}`)
+	pod := fitted(t, compiled(t, baseline+enforced+whole+attack), aliceIn("research")).Pod
+	assert.Equal(t, []corev1.VolumeMount{{Name: "home", MountPath: "/home", ReadOnly: true}}, notebook(pod).VolumeMounts)
+}
+
+func TestAnItemsNameIsATemplateWhereItIsItsKeyToo(t *testing.T) {
+	const volumes = `{defaults: {volumes: {"home-{username}": {emptyDir: {}}}, volumeMounts: {"home-{username}": {mountPath: /home}}}}`
+	pod := fitted(t, compiled(t, baseline+namespaced("a", volumes)), aliceIn("research")).Pod
+	assert.Equal(t, "home-alice", pod.Spec.Volumes[0].Name)
+	assert.Equal(t, "home-alice", notebook(pod).VolumeMounts[0].Name)
+
+	errs := Compile(decoded(t, namespaced("a", `{defaults: {volumes: {"home-{nope}": {emptyDir: {}}}}}`))).Errors()
+	require.Len(t, errs, 1)
+	assert.Equal(t, "spec.defaults.volumes[home-{nope}]", errs[0].Field)
+}
+
 func TestAVariablesNameIsNoTemplate(t *testing.T) {
 	c := compiled(t, baseline+namespaced("a", `{defaults: {environment: {"KEY_{username}": "{username}"}}}`))
 	assert.Equal(t, "alice", envOf(fitted(t, c, aliceIn("research")).Pod)["KEY_{username}"])

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"regexp"
 	"slices"
 
@@ -109,12 +110,13 @@ func (p *compiledPolicy) compileChoices(raw []byte, path *field.Path) []*compile
 func (p *compiledPolicy) compileUnlisted(spec *v1alpha1.UnlistedChoice, path *field.Path) *compiledUnlisted {
 	u := &compiledUnlisted{spec: spec}
 	if spec.ValidationRegex != "" {
-		// \A and \z, so that neither an alternative nor a line end gets around the whole.
-		re, err := regexp.Compile(`\A(?:` + spec.ValidationRegex + `)\z`)
-		if err != nil {
+		// By itself first: else a)|(b would get out of the brackets around it, and bind one end alone.
+		if _, err := regexp.Compile(spec.ValidationRegex); err != nil {
 			p.errs = append(p.errs, field.Invalid(path.Child("validationRegex"), spec.ValidationRegex, "must be a regular expression in RE2 syntax: "+err.Error()))
+			return u
 		}
-		u.pattern = re
+		// \A and \z, so that neither an alternative nor a line end gets around the whole.
+		u.pattern = regexp.MustCompile(`\A(?:` + spec.ValidationRegex + `)\z`)
 	}
 	at := path.Child("settings")
 	u.settings.path = at
@@ -169,7 +171,7 @@ func (p *compiledPolicy) readStrict(value, into any, path *field.Path) bool {
 	}
 	strict, err := sigsjson.UnmarshalStrict(data, into)
 	if err != nil {
-		p.errs = append(p.errs, field.Invalid(path, abridged(data), err.Error()))
+		p.errs = append(p.errs, misfits(value, reflect.TypeOf(into), path)...)
 	}
 	for _, e := range strict {
 		p.errs = append(p.errs, field.Invalid(path, "", e.Error()))

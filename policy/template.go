@@ -73,10 +73,15 @@ func unknownPlaceholder(name string, known []string) error {
 	return fmt.Errorf("unknown placeholder {%s}: write {{ and }} for braces, or one of {%s}", name, strings.Join(known, "}, {"))
 }
 
+// ownDashes are the placeholders whose values keep the dashes at their end. Upstream strips those too, so that {unescaped_username}
+// gives the user bob- the folder of bob.
+var ownDashes = []string{"pvc_name", "unescaped_servername", "unescaped_username"}
+
 // expand fills in the placeholders. Dashes at the end are stripped unless the template itself ends in one, so that
 // {username}-{servername} works for a default server, as upstream.
 func (t *template) expand(value func(name string) (string, error)) (string, error) {
 	var b strings.Builder
+	kept := 0
 	for _, p := range t.parts {
 		if p.placeholder == "" {
 			b.WriteString(p.literal)
@@ -87,11 +92,15 @@ func (t *template) expand(value func(name string) (string, error)) (string, erro
 			return "", err
 		}
 		b.WriteString(v)
+		if v != "" && slices.Contains(ownDashes, p.placeholder) {
+			kept = b.Len()
+		}
 	}
 	if strings.HasSuffix(t.text, "-") {
 		return b.String(), nil
 	}
-	return strings.TrimRight(b.String(), "-"), nil
+	whole := b.String()
+	return whole[:max(kept, len(strings.TrimRight(whole, "-")))], nil
 }
 
 // substituteValue puts what a user typed in the place of {value}, as KubeSpawner does for unlisted choices: other

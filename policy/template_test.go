@@ -32,6 +32,25 @@ func TestTemplatesExpandAsStrFormatDoes(t *testing.T) {
 	}
 }
 
+// Two users are two users: bob- must not get what is called after bob.
+func TestANamesOwnDashesStay(t *testing.T) {
+	values := map[string]string{"unescaped_username": "bob-", "unescaped_servername": "--", "pvc_name": "claim-bob-", "servername": "", "escaped_user_server": "bob-2d--"}
+	for text, want := range map[string]string{
+		"{unescaped_username}":               "bob-",
+		"home/{unescaped_username}":          "home/bob-",
+		"{unescaped_username}-{servername}":  "bob-",
+		"{pvc_name}":                         "claim-bob-",
+		"{unescaped_servername}{servername}": "--",
+		"{escaped_user_server}":              "bob-2d",
+	} {
+		tmpl, err := parseTemplate(text, placeholders)
+		require.NoError(t, err, text)
+		got, err := tmpl.expand(func(name string) (string, error) { return values[name], nil })
+		require.NoError(t, err)
+		assert.Equal(t, want, got, text)
+	}
+}
+
 func TestTemplatesThatNameNothingAreErrors(t *testing.T) {
 	for text, want := range map[string]string{
 		"{nope}":               "unknown placeholder {nope}",

@@ -4,10 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
+	"github.com/slipway-hub/slipway/policy"
 	"github.com/slipway-hub/slipway/policy/kubespawner"
+	"github.com/slipway-hub/slipway/policy/v1alpha1"
 )
 
 // importFlags are what both kinds of import share.
@@ -59,12 +62,17 @@ func (f *importFlags) write(imported *kubespawner.Imported, head string, io stre
 			return err
 		}
 	}
+	denied, err := f.deniedByThePolicy(imported.Policy)
+	if err != nil {
+		return err
+	}
+	findings := slices.Concat(imported.Findings, denied)
 	if _, err := io.out.Write(text); err != nil {
 		return failed(fmt.Errorf("write the policy: %w", err))
 	}
 	unmapped := 0
 	for _, kind := range []kubespawner.Kind{kubespawner.Unmapped, kubespawner.Warning, kubespawner.Note} {
-		for _, finding := range imported.Findings {
+		for _, finding := range findings {
 			if finding.Kind != kind {
 				continue
 			}
@@ -81,6 +89,29 @@ func (f *importFlags) write(imported *kubespawner.Imported, head string, io stre
 		return &failure{code: exitDenied, err: fmt.Errorf("%d setting(s) couldn't be mapped, and --strict was asked for", unmapped)}
 	}
 	return nil
+}
+
+// deniedByThePolicy tries a server of each profile, and warns of what makes the policy deny them all: the source may say what no
+// policy takes, or this version doesn't yet.
+func (f *importFlags) deniedByThePolicy(imported *v1alpha1.SpawnPolicy) ([]kubespawner.Finding, error) {
+	tried := namer{imported, f.hub}.compile()
+	var findings []kubespawner.Finding
+	for _, profile := range append([]v1alpha1.Profile{{}}, imported.Spec.Profiles...) {
+		result, err := tried.apply(policy.Identity{User: "user", Profile: profile.Slug})
+		if err != nil {
+			return nil, failed(err)
+		}
+		for _, d := range result.Denials {
+			if d.Code != policy.PolicyInvalid {
+				continue
+			}
+			finding := kubespawner.Finding{Kind: kubespawner.Warning, Path: "in the policy, " + d.Field, Why: d.Message, Do: "change it there: until then it denies every server"}
+			if !slices.Contains(findings, finding) {
+				findings = append(findings, finding)
+			}
+		}
+	}
+	return findings, nil
 }
 
 // read gives the content of the files of -f, in their order.

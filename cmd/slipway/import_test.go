@@ -70,6 +70,23 @@ func TestStrictFailsWhereASettingIsLost(t *testing.T) {
 	assert.Equal(t, exitGood, got.code, "warnings and notes lose nothing")
 }
 
+// The values are good, and what they ask for isn't built: whoever applies the policy must not find out by the first login.
+func TestAPolicyThatDeniesEveryServerIsWarnedOf(t *testing.T) {
+	for config, want := range map[string]string{
+		"{delete_pvc: true}":                                             "warning: in the policy, spec.deleteClaims: ",
+		"{extra_pod_config: {priority: 5}}":                              "warning: in the policy, spec.defaults.extraPodConfig.priority: ",
+		"{extra_containers: [{name: a, image: b}, {name: a, image: b}]}": "warning: in the policy, spec.defaults.extraContainers[1]: ",
+		"{extra_containers: [{name: notebook, image: b}]}":               "warning: in the policy, spec.containers: ",
+	} {
+		t.Run(config, func(t *testing.T) {
+			got := slipway(t, "hub: {config: {KubeSpawner: "+config+"}}", "import", "z2jh", "-f", "-")
+			require.Equal(t, exitGood, got.code, got.err)
+			assert.Contains(t, got.err, want)
+			assert.Equal(t, 1, strings.Count(got.err, "until then it denies every server"))
+		})
+	}
+}
+
 func TestNothingIsPrintedForInvalidInput(t *testing.T) {
 	for name, c := range map[string]struct {
 		stdin, want string
@@ -77,6 +94,11 @@ func TestNothingIsPrintedForInvalidInput(t *testing.T) {
 	}{
 		"tabs":              {"a:\n\tb: 1\n", "error: standard input:2: is no YAML", []string{"z2jh", "-f", "-"}},
 		"unknown value":     {"singleuser: {x: 1}", "error: standard input:1: singleuser.x: the chart has no such value", []string{"z2jh", "-f", "-"}},
+		"list for a map":    {"singleuser: {extraLabels: [a]}", "error: standard input:1: singleuser.extraLabels: must be a map, not a list", []string{"z2jh", "-f", "-"}},
+		"map for a list":    {"singleuser: {initContainers: {a: {name: a}}}", "error: standard input:1: singleuser.initContainers: must be a list, not a map", []string{"z2jh", "-f", "-"}},
+		"placeholder":       {"singleuser:\n  extraEnv: {A: '{nope}'}", "error: standard input:2: singleuser.extraEnv.A: unknown placeholder {nope}", []string{"z2jh", "-f", "-"}},
+		"one slug twice":    {"singleuser:\n  profileList:\n  - {display_name: A}\n  - {display_name: a}", `error: standard input:4: singleuser.profileList[1]: has the slug "a", as singleuser.profileList[0] has`, []string{"z2jh", "-f", "-"}},
+		"regex":             {"singleuser: {profileList: [{display_name: A, profile_options: {o: {choices: {c: {}}, unlisted_choice: {enabled: true, validation_regex: '['}}}}]}", "validation_regex: is no regular expression", []string{"z2jh", "-f", "-"}},
 		"size":              {"singleuser: {memory: {limit: 4 Gigs}}", "singleuser.memory.limit: must be a size", []string{"z2jh", "-f", "-"}},
 		"no file":           {"", "error: -f FILE is needed", []string{"z2jh"}},
 		"file not found":    {"", "no such file", []string{"z2jh", "-f", "nowhere.yaml"}},
@@ -120,6 +142,38 @@ func TestAConfigurationIsLoadedByPython(t *testing.T) {
 
 	got = slipway(t, "", "import", "kubespawner", "-f", toImport+"/jupyterhub_config.py", "--python", python, "--strict")
 	assert.Equal(t, exitDenied, got.code)
+}
+
+func TestWhatAConfigurationSaysInVainIsReported(t *testing.T) {
+	const config = `def choose(spawner):
+    return []
+async def prepare(spawner):
+    pass
+c.KubeSpawner.profile_list = choose
+c.KubeSpawner.pre_spawn_hook = prepare
+c.KubeSpawner.environment = {"WHO": lambda spawner: spawner.user.name, "WHAT": "course"}
+c.KubeSpawner.group_overrides = {"a": {"groups": ["staff"], "spawner_override": {"mem_limit": "1G"}}}
+c.KubeSpawner.mem_limt = "2G"
+c.KubeSpawner.service_account = "robot"
+c.KubeSpawner.start_timeout = 600
+`
+	file := filepath.Join(t.TempDir(), "jupyterhub_config.py")
+	require.NoError(t, os.WriteFile(file, []byte(config), 0o600))
+	got := slipway(t, "", "import", "kubespawner", "-f", file, "--python", hubPython(t))
+	require.Equal(t, exitGood, got.code, got.err)
+	assert.Contains(t, got.out, "WHAT: course")
+	assert.NotContains(t, got.out, "WHO")
+	for _, want := range []string{
+		"unmapped: profile_list: is the Python function choose (" + file + ":1)",
+		"unmapped: pre_spawn_hook: is the Python function prepare (" + file + ":3)",
+		"unmapped: environment.WHO: is the Python function lambda (" + file + ":7)", `environment: "{'WHO': user.name}"`,
+		"unmapped: group_overrides: ",
+		"warning: mem_limt: KubeSpawner has no such trait: it logs a warning and goes on; it is left out; did you mean mem_limit?",
+		"warning: service_account: with a service account KubeSpawner says nothing about its token",
+		"note: start_timeout: ",
+	} {
+		assert.Contains(t, got.err, want)
+	}
 }
 
 func TestAConfigurationThatRaisesIsInvalid(t *testing.T) {

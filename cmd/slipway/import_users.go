@@ -94,13 +94,15 @@ func (n namer) compile() compiledNamer {
 	return compiledNamer{n, policy.Compile(policy.Policies{Namespaced: []v1alpha1.SpawnPolicy{*n.policy}})}
 }
 
+// apply makes a server of the policy's hub and namespace.
+func (n compiledNamer) apply(id policy.Identity) (policy.Result, error) {
+	id.Hub, id.UserID = n.hub, new(int64) // the number is the hub's own
+	return n.compiled.Apply(policy.Input{Identity: id, Namespace: policy.Namespace{Name: n.policy.Namespace}})
+}
+
 // names are what a server is called by, by what they name.
 func (n compiledNamer) names(p person) (map[string]string, error) {
-	id := int64(0) // the number is the hub's own, and the same in both
-	result, err := n.compiled.Apply(policy.Input{
-		Identity:  policy.Identity{Hub: n.hub, User: p.user, Server: p.server, UserID: &id},
-		Namespace: policy.Namespace{Name: n.policy.Namespace},
-	})
+	result, err := n.apply(policy.Identity{User: p.user, Server: p.server})
 	if err != nil {
 		return nil, err
 	}

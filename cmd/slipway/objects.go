@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +10,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/applyconfigurations"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 	"sigs.k8s.io/yaml"
@@ -124,7 +121,7 @@ func (f *inputFlags) claimsOf() ([]metav1.PartialObjectMetadata, error) {
 // claimsIn reads the claims of one file: documents, or a list as kubectl get prints it.
 func claimsIn(data []byte) ([]metav1.PartialObjectMetadata, error) {
 	var claims []metav1.PartialObjectMetadata
-	documents := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(data)))
+	documents := policy.Documents(data)
 	for {
 		document, err := documents.Read()
 		if errors.Is(err, io.EOF) {

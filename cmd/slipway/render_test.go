@@ -27,7 +27,7 @@ type outcome struct {
 	out, err string
 }
 
-func slipway(t *testing.T, stdin string, args ...string) outcome {
+func slipway(t testing.TB, stdin string, args ...string) outcome {
 	t.Helper()
 	var out, err bytes.Buffer
 	code := run(t.Context(), args, streams{in: strings.NewReader(stdin), out: &out, err: &err})

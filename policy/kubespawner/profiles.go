@@ -114,10 +114,12 @@ func (c *converter) profileSettings(p *v1alpha1.Profile, o Object, at, policyAt 
 		now = after
 	}
 	list := make([]any, 0, len(options))
-	for i, m := range options {
-		option, after := c.option(m.Key, m.Value.(Object), Child(optionsAt, m.Key), policyAt+".options["+strconv.Itoa(i)+"]", now)
+	for _, m := range options {
+		option, after := c.option(m.Key, m.Value.(Object), Child(optionsAt, m.Key), policyAt+".options["+strconv.Itoa(len(list))+"]", now)
 		now = after
-		list = append(list, option)
+		if option != nil {
+			list = append(list, option)
+		}
 	}
 	if len(list) == 0 {
 		return
@@ -176,7 +178,8 @@ func mergedByOptions(options Object) map[string]bool {
 	return merged
 }
 
-// option reads one question. What its choices leave behind decides how maps of later options are applied.
+// option reads one question; nil where no answer can be carried over, which was reported. What its choices leave behind decides how
+// maps of later options are applied.
 func (c *converter) option(name string, o Object, at, policyAt string, before state) (Object, state) {
 	out := Object{{"name", name}}
 	if display, ok := c.text(o, "display_name", at); ok {
@@ -192,9 +195,19 @@ func (c *converter) option(name string, o Object, at, policyAt string, before st
 		out = out.With("unlistedChoice", unlisted)
 		after = c.eitherOf(after, afterTyped, at)
 	} else if len(choices) == 0 {
-		c.refusef(at, "has neither choices nor an enabled unlisted_choice, so KubeSpawner can't start this profile at all")
+		if !c.offersText(o) {
+			c.refusef(at, "has neither choices nor an enabled unlisted_choice, so KubeSpawner can't start this profile at all")
+		}
+		return nil, before
 	}
 	return out, after
+}
+
+// offersText says whether KubeSpawner has users type an answer.
+func (c *converter) offersText(option Object) bool {
+	unlisted, _ := option.Get("unlisted_choice")
+	o, _ := unlisted.(Object)
+	return c.truthy(o, "enabled")
 }
 
 func (c *converter) choices(o Object, at, policyAt string, before state) ([]any, state) {

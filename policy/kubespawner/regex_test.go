@@ -90,4 +90,9 @@ func TestAnUnlistedChoiceThatCantBeCheckedIsntOffered(t *testing.T) {
 		"unlisted_choice": {"enabled": true, "validation_regex": "^(?!evil).*$", "kubespawner_override": {"image": "{value}"}}}}}]}`, Options{})
 	assert.NotContains(t, got, "unlistedChoice")
 	assert.Contains(t, told(findings), "uses what only Python's regular expressions have")
+
+	got, findings = profilesOf(t, `{"profile_list": [{"display_name": "a", "profile_options": {"o": {
+		"unlisted_choice": {"enabled": true, "validation_regex": "^(?!evil).*$", "kubespawner_override": {"image": "{value}"}}}}}]}`, Options{})
+	assert.NotContains(t, got, "options", "a question without an answer is none")
+	assert.Contains(t, told(findings), "uses what only Python's regular expressions have")
 }

@@ -30,5 +30,15 @@ func suites() []suite {
 				}
 			},
 		},
+		{
+			name:   "Python: JupyterHub's side",
+			report: "python.xml",
+			command: func(report string) []string {
+				const tests = `bin=$(python3 tools/pyenv.py launcher/jupyterhub/requirements.txt)
+cd launcher/jupyterhub
+exec "$bin/python" -m pytest --quiet --junitxml "$1"`
+				return []string{"sh", "-ec", tests, "sh", report}
+			},
+		},
 	}
 }

@@ -36,7 +36,7 @@ func TestEveryNameEverywhere(t *testing.T) {
 			for _, server := range serverNames {
 				c := Case{User: user, Server: server, Prefix: "/user/x/", Settings: settings}
 				lines := try(t, oracle, c, "")
-				figures.count(reportServer(t, realServer{User: user, Server: server}, lines))
+				figures.count(reportServer(t, RealServer{User: user, Server: server}, lines))
 			}
 		}
 	}

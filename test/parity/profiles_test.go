@@ -28,12 +28,12 @@ func TestEveryProfileAndChoice(t *testing.T) {
 			for _, options := range choices(t, oracle, settings, list.Texts) {
 				c := Case{User: "alice", Prefix: "/user/alice/", Settings: settings, Options: options}
 				lines := try(t, oracle, c, exempt[options["profile"]])
-				figures.count(reportServer(t, realServer{User: c.User, Options: options}, lines))
+				figures.count(reportServer(t, RealServer{User: c.User, Options: options}, lines))
 			}
 			for _, r := range list.Tries {
 				c := Case{User: "alice", Prefix: "/user/alice/", Settings: settings, Options: r.Options, Groups: r.Groups}
 				lines := try(t, oracle, c, r.Exempt)
-				figures.count(reportServer(t, realServer{User: c.User, Options: r.Options}, lines))
+				figures.count(reportServer(t, RealServer{User: c.User, Options: r.Options}, lines))
 			}
 		})
 	}

@@ -70,5 +70,5 @@ func tryRandom(t checker, oracle *Oracle, c Case) (lines []string, refused bool)
 	require.NoError(t, err, describe(c))
 	lines, err = Judge(want, got)
 	require.NoError(t, err, describe(c))
-	return lines, len(got.Refused) > 0
+	return AfterConcerns(c, lines), len(got.Refused) > 0
 }

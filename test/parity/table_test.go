@@ -19,7 +19,9 @@ type row struct {
 	Options map[string]string `yaml:"options"`
 	Groups  []string          `yaml:"groups"`
 	Env     map[string]string `yaml:"env"`
-	Exempt  string            `yaml:"exempt"`
+	// User is who the row is tried for, where it isn't the usual ones.
+	User   string `yaml:"user"`
+	Exempt string `yaml:"exempt"`
 }
 
 // traitRows are the rows of each trait, and of the others the reason why they have none.

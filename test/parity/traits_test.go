@@ -92,6 +92,9 @@ func (r row) cases(trait string) []Case {
 	settings := settingsOf(r.With)
 	settings[trait] = asJSON(r.Value)
 	cases := slices.Clone(identities)
+	if r.User != "" {
+		cases = []Case{{User: r.User, Prefix: "/user/x/"}}
+	}
 	for i := range cases {
 		cases[i].Settings, cases[i].Options, cases[i].Groups, cases[i].Env = settings, r.Options, r.Groups, r.Env
 	}

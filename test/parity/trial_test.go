@@ -29,15 +29,15 @@ func try(t checker, oracle *Oracle, c Case, exempt string) []string {
 	require.NoError(t, err, describe(c))
 	lines, err := Judge(want, got)
 	require.NoError(t, err, describe(c))
+	if exempt == "" {
+		return AfterConcerns(c, lines)
+	}
 	return afterExemption(lines, got, exempt)
 }
 
-// afterExemption takes away the differences that an exemption explains. An exemption without a difference is
-// itself one: the list has to be exact.
+// afterExemption takes away the differences that the exemption explains which the case is marked with. An exemption without a
+// difference is itself one: the list has to be exact.
 func afterExemption(lines []string, got Fitted, name string) []string {
-	if name == "" {
-		return lines
-	}
 	at := slices.IndexFunc(Exemptions(), func(e Exemption) bool { return e.Name == name })
 	if at < 0 {
 		return append([]string{"no exemption is called " + name}, lines...)
@@ -46,14 +46,12 @@ func afterExemption(lines []string, got Fitted, name string) []string {
 	switch {
 	case len(lines) == 0:
 		return []string{"exempt by " + name + ", but there is no difference"}
-	case len(e.Fields) == 0 && len(got.Refused) == 0:
+	case e.isRefusal() && len(got.Refused) == 0:
 		return append([]string{"exempt by " + name + ", which says that we refuse, but there is a pod"}, lines...)
-	case len(e.Fields) == 0:
+	case e.isRefusal():
 		return nil
 	}
-	return slices.DeleteFunc(lines, func(line string) bool {
-		return slices.ContainsFunc(e.Fields, func(prefix string) bool { return strings.HasPrefix(line, prefix) })
-	})
+	return slices.DeleteFunc(lines, e.explains)
 }
 
 func describe(c Case) string {

@@ -155,7 +155,7 @@ func (w *World) Account(ctx context.Context, namespace, name string, rights []rb
 	if err := w.Cluster.EnsureServiceAccount(ctx, namespace, name); err != nil {
 		return nil, err
 	}
-	grantErr := w.Grant(ctx, "test-"+name, namespace, name, rights)
+	grantErr := w.Grant(ctx, "test-"+namespace+"-"+name, namespace, name, rights)
 	token, tokenErr := w.Admin.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, name, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
 	if err := errors.Join(grantErr, tokenErr); err != nil {
 		return nil, fmt.Errorf("make account %s/%s: %w", namespace, name, err)

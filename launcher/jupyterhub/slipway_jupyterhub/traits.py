@@ -128,7 +128,7 @@ def plain(value, at):
         return {"$model": type(value).__name__, "value": plain(model(value), at)}
     if callable(value):
         return function(value)
-    raise ConfigError(f"{at}: a {type(value).__name__} is neither a plain value nor a function")
+    raise ConfigError(f"{at}: an object of type {type(value).__name__} is neither a plain value nor a function")
 
 
 def model(value):
@@ -354,10 +354,14 @@ def main(arguments):
         return INVALID
     try:
         config = load(path)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return INVALID
+    try:
         cls = spawner_class(config)
         traits = {name: plain(value, name) for name, value in effective(config, cls).items()}
     except ConfigError as error:
-        print(error, file=sys.stderr)
+        print(f"{path}: {error}", file=sys.stderr)
         return INVALID
     json.dump({"spawner": cls.__name__, "traits": traits}, sys.stdout, ensure_ascii=False)
     print()

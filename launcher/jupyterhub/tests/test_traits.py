@@ -185,7 +185,7 @@ def test_a_configuration_that_raises(tmp_path, answer, config, line, message):
     [
         ("c.JupyterHub.spawner_class = 'simple'", "only KubeSpawner and what is made from it can be imported"),
         ("c.JupyterHub.spawner_class = 'no.such.Spawner'", "can't be imported"),
-        ("c.KubeSpawner.uid = object()", "uid: a object is neither a plain value nor a function"),
+        ("c.KubeSpawner.uid = object()", "uid: an object of type object is neither a plain value nor a function"),
         ("c.KubeSpawner.cpu_limit = float('inf')", "cpu_limit: inf is no number"),
     ],
 )
@@ -195,6 +195,7 @@ def test_what_cant_be_imported(tmp_path, answer, config, message):
     code, out, messages = answer(path)
     assert code == traits.INVALID
     assert out == ""
+    assert messages.startswith(f"{path}: ")
     assert message in messages
 
 

@@ -142,6 +142,25 @@ func TestExtraFilesAreMountedFromTheChartsSecret(t *testing.T) {
 	findings := told(t, values, Options{})
 	assert.Contains(t, findings, "the content of 2 file(s) stays in the Secret singleuser")
 	assert.NotContains(t, findings, "stringData")
+
+	// Where the content is kept apart, as secret content is, the file is mounted all the same.
+	const apart = `singleuser: {extraFiles: {key: {mountPath: /key}}, storage: {type: none}}`
+	assert.JSONEq(t, `{"0-files": {"name": "files", "mountPath": "/key", "subPath": "key"}}`, derived(t, apart, Options{}, "volume_mounts"))
+	assert.Contains(t, told(t, apart, Options{}), "singleuser.extraFiles.key: has no content (data, stringData or binaryData) in these values")
+}
+
+// Helm completes what a file leaves out, and a null takes away; what the rest of the chart needs is no reason to refuse.
+func TestPartOfAValueIsEnoughWhereTheChartHasTheRest(t *testing.T) {
+	for _, values := range []string{
+		`proxy: {chp: {image: {tag: "5"}}, traefik: {serviceAccount: {annotations: {a: b}}}, service: {type: null}}`,
+		`hub: {image: {name: a}, config: null}`,
+		`hub: {config: {GitHubOAuthenticator: null}}`,
+		`{httpRoute: {gateway: {namespace: a}}, prePuller: {hook: {image: {tag: "1"}, enabled: null}}}`,
+	} {
+		assert.Equal(t, `"jupyterhub-singleuser"`, derived(t, values, Options{}, "cmd"), values)
+	}
+	_, err := Traits([][]byte{[]byte(`singleuser: {image: {name: null}}`)}, []string{"v"}, Options{})
+	require.ErrorContains(t, err, "singleuser.image: needs name: Helm refuses it without")
 }
 
 func TestNamesHoldTheReleases(t *testing.T) {
@@ -238,6 +257,9 @@ func TestValuesOfAChartThatContainsThisOne(t *testing.T) {
 		"jupyterhub: {singleuser: {uid: 7}}",
 		"basehub: {jupyterhub: {singleuser: {uid: 7}}, other: 1}",
 		"nfs: {enabled: true}\njupyterhub: {singleuser: {uid: 7}}\nglobal: {}\n",
+		"ingress: {enabled: true}\njupyterhub: {singleuser: {uid: 7}}\n",
+		"ingress: {enabled: true}\nbinderhub: {ingress: {}, jupyterhub: {singleuser: {uid: 7}}}\n",
+		"daskhub: {basehub: {jupyterhub: {singleuser: {uid: 7}}}}",
 	} {
 		assert.Equal(t, "7", derived(t, values, Options{}, "uid"), values)
 		assert.Contains(t, told(t, values, Options{}), "the file is a parent chart's, whose subchart this is")
@@ -253,6 +275,30 @@ func TestHelmSortsWhatAProfileOffers(t *testing.T) {
 	findings := told(t, values, Options{})
 	assert.Contains(t, findings, "values.yaml:1: singleuser.profileList[0].profile_options.z.choices: no choice is the default, and Helm sorts them by key: v is the default, not w")
 	assert.NotContains(t, findings, "profile_options.b.choices: no choice")
+}
+
+func TestHelmSortsByTheSizeOfNumbers(t *testing.T) {
+	for _, c := range []struct{ first, second string }{
+		{"mem_8", "mem_16"},
+		{"mem_3_7", "mem_30_4"},
+		{"x9", "x10a"},
+		{"x", "x1"},
+		{"a1", "aa"},
+		{"a-b", "a_b"},
+		{"B", "a"},
+		{"a0", "a00"},
+		{"a1", "a01"},
+		{"a100", "a1000"},
+		{"a105", "a1010"},
+		{"2-é", "10-a"},
+	} {
+		o := sortedByHelm(object(c.second, 1, c.first, 1))
+		assert.Equal(t, []string{c.first, c.second}, o.Keys())
+		assert.Equal(t, o, sortedByHelm(o))
+	}
+	const values = `singleuser: {extraFiles: {a10: {mountPath: /b, stringData: x}, a9: {mountPath: /a, stringData: x}}, storage: {type: none}}`
+	assert.JSONEq(t, `{"0-files": {"name": "files", "mountPath": "/a", "subPath": "a9"}, "1-files": {"name": "files", "mountPath": "/b", "subPath": "a10"}}`,
+		derived(t, values, Options{}, "volume_mounts"))
 }
 
 func TestWhatTheChartLosesIsTold(t *testing.T) {
@@ -318,7 +364,7 @@ func TestWhatHelmOrTheHubRefuse(t *testing.T) {
 		"singleuser: {storage: {extraVolumes: {a: {emptyDir: {}}}}}":   `singleuser.storage.extraVolumes.a: needs name`,
 		"singleuser: {storage: {extraVolumes: [{emptyDir: {}}]}}":      `singleuser.storage.extraVolumes[0]: needs name`,
 		"singleuser: {storage: {extraVolumeMounts: {'volume-{user_server}': {readOnly: true}}}}":            `needs name`,
-		"singleuser: {extraFiles: {a: {mountPath: /a}}}":                                                    `must have exactly one of data, stringData and binaryData, and has 0`,
+		"singleuser: {extraFiles: {a: {mountPath: /a, stringData: x, binaryData: eA==}}}":                   `must have exactly one of data, stringData and binaryData, and has 2`,
 		"singleuser: {extraFiles: {a: {mountPath: /a, data: {x: 1}}}}":                                      `must end in .yaml, .yml, .json or .toml`,
 		"singleuser: {extraFiles: {'a b': {mountPath: /a, stringData: x}}}":                                 `is no legal key of a Secret`,
 		"singleuser: {extraFiles: {a: {mountPath: /a, stringData: x, mode: '0644'}}}":                       `singleuser.extraFiles.a.mode: must be a number`,

@@ -7,7 +7,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/slipway-hub/slipway/policy"
 	"github.com/slipway-hub/slipway/policy/kubespawner"
+	"github.com/slipway-hub/slipway/policy/v1alpha1"
 )
 
 // importFlags are what both kinds of import share.
@@ -62,6 +64,7 @@ func (f *importFlags) write(imported *kubespawner.Imported, head string, io stre
 	if _, err := io.out.Write(text); err != nil {
 		return failed(fmt.Errorf("write the policy: %w", err))
 	}
+	imported.Findings = append(imported.Findings, refusals(imported.Policy)...)
 	unmapped := 0
 	for _, kind := range []kubespawner.Kind{kubespawner.Unmapped, kubespawner.Warning, kubespawner.Note} {
 		for _, finding := range imported.Findings {
@@ -81,6 +84,17 @@ func (f *importFlags) write(imported *kubespawner.Imported, head string, io stre
 		return &failure{code: exitDenied, err: fmt.Errorf("%d setting(s) couldn't be mapped, and --strict was asked for", unmapped)}
 	}
 	return nil
+}
+
+// refusals are the reasons for which a cluster denies every server under the policy. Each comes from something with which
+// Kubernetes refuses KubeSpawner's pods too, such as two containers of one name.
+func refusals(p *v1alpha1.SpawnPolicy) []kubespawner.Finding {
+	var all []kubespawner.Finding
+	for _, e := range policy.Compile(policy.Policies{Namespaced: []v1alpha1.SpawnPolicy{*p}}).Errors() {
+		all = append(all, kubespawner.Finding{Kind: kubespawner.Warning, Path: e.Field,
+			Why: "the policy is refused, and every server with it: " + e.Message, Do: "mend it in the hub's configuration, or in the policy before you apply it"})
+	}
+	return all
 }
 
 // read gives the content of the files of -f, in their order.

@@ -97,6 +97,8 @@ func TestValuesBecomeTraits(t *testing.T) {
 		{`hub: {config: {Spawner: {cmd: [b]}}}`, "cmd", `["b"]`},
 		{`hub: {config: {Spawner: {mem_guarantee: 2G}}}`, "mem_guarantee", `"1G"`},
 		{`hub: {config: {KubeSpawner: {init_containers: []}}}`, "init_containers", `[]`},
+		{`{singleuser: {uid: null}, hub: {config: {Spawner: {singleuser_uid: 7}}}}`, "singleuser_uid", `unset`},
+		{`{singleuser: {uid: null}, hub: {config: {KubeSpawner: {singleuser_uid: 7}}}}`, "singleuser_uid", `7`},
 	} {
 		t.Run(c.values+" "+c.trait, func(t *testing.T) {
 			assertTrait(t, c.want, derived(t, c.values, Options{}, c.trait))
@@ -311,6 +313,7 @@ func TestWhatTheChartLosesIsTold(t *testing.T) {
 		`hub: {config: {KubeSpawner: {node_affinity_preferred: []}}}`:                                                                 `drops the node purpose`,
 		`hub: {config: {KubeSpawner: {tolerations: []}}}`:                                                                             `drops the chart's tolerations`,
 		`hub: {config: {Spawner: {mem_guarantee: 2G}}}`:                                                                               `hub.config.Spawner.mem_guarantee: has no effect`,
+		`hub: {config: {Spawner: {image_spec: x}}}`:                                                                                   `hub.config.Spawner.image_spec: has no effect: KubeSpawner looks for old names`,
 		`hub: {config: {JupyterHub: {spawner_class: x.Y}}}`:                                                                           `unmapped: values.yaml:1: hub.config.JupyterHub.spawner_class: the hub doesn't use KubeSpawner itself but x.Y`,
 		`hub: {config: {BinderSpawner: {a: 1}}}`:                                                                                      `unmapped: values.yaml:1: hub.config.BinderSpawner: concerns a spawner class of its own`,
 		`hub: {extraConfig: {a: "c.KubeSpawner.uid = f\nc.Spawner.cmd = []"}}`:                                                        `hub.extraConfig.a: is Python that runs in the hub after everything else, and can't be run here; it sets cmd, uid`,

@@ -224,12 +224,18 @@ func TestOlderChartsHadOtherRules(t *testing.T) {
 		derived(t, `singleuser: {storage: {extraVolumes: [{name: z, emptyDir: {}}, {name: a, emptyDir: {}}]}}`, old, "volumes"))
 	assert.Equal(t, `"jupyterhub/k8s-singleuser-sample:2.0.0"`, derived(t, ``, Options{ChartVersion: "2.0.0"}, "image"))
 
+	_, err := Traits([][]byte{[]byte(`singleuser: {storage: {dynamic: {pvcNameTemplate: null}}}`)}, []string{"v"}, old)
+	require.ErrorContains(t, err, "singleuser.storage.dynamic.pvcNameTemplate: must not be null or empty: before 4.0 the chart needs it")
+	const block = `singleuser: {cloudMetadata: {ip: 10.0.0.1}}`
+	assert.Contains(t, derived(t, block, Options{ChartVersion: "2.0.0"}, "init_containers"), `["iptables","-A","OUTPUT","-d","10.0.0.1","-j","DROP"]`)
+	assert.Contains(t, derived(t, block, Options{ChartVersion: "3.0.0"}, "init_containers"), `"10.0.0.1","--destination-port","80"`)
+
 	between := Options{ChartVersion: "4.0.0"}
 	assert.Equal(t, "unset", derived(t, ``, between, "pvc_name_template"))
 	assert.JSONEq(t, `[{"name": "volume-{user_server}", "persistentVolumeClaim": {"claimName": "{pvc_name}"}}]`, derived(t, ``, between, "volumes"))
 	assert.Equal(t, `"quay.io/jupyterhub/k8s-singleuser-sample:4.0.0"`, derived(t, ``, between, "image"))
 
-	_, err := Traits(nil, nil, Options{ChartVersion: "new"})
+	_, err = Traits(nil, nil, Options{ChartVersion: "new"})
 	require.ErrorContains(t, err, `chart version "new": must be a version such as 4.4.0`)
 	_, err = Traits([][]byte{[]byte(`singleuser: {storage: {extraVolumes: {a: {name: a}}}}`)}, []string{"v"}, between)
 	require.ErrorContains(t, err, "must be a list: a map is understood by the chart from 4.3 on")

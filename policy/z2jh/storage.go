@@ -53,8 +53,11 @@ func (b *builder) collected(all []mounted, at string) any {
 func (b *builder) dynamicHome() (volumes, mounts []mounted) {
 	const at = "singleuser.storage.dynamic"
 	claim := b.text(at + ".pvcNameTemplate")
-	if claim != "" {
+	switch {
+	case claim != "":
 		b.set("pvc_name_template", claim, at+".pvcNameTemplate")
+	case b.chart.escapes():
+		b.refusef(at+".pvcNameTemplate", "must not be null or empty: before 4.0 the chart needs it, and KubeSpawner fails without")
 	}
 	b.set("storage_pvc_ensure", true, "singleuser.storage.type")
 	for _, p := range []struct{ trait, path string }{

@@ -20,7 +20,9 @@ import (
 // given at once (errors.Join), and then no policies.
 func Decode(name string, data []byte) (Policies, error) {
 	d := decoder{name: name}
-	reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(data)))
+	// The reader loses a last line without an end that just fills its buffer, such as a policy of 4096 bytes as JSON.
+	whole := io.MultiReader(bytes.NewReader(data), strings.NewReader("\n"))
+	reader := utilyaml.NewYAMLReader(bufio.NewReader(whole))
 	for n := 1; ; n++ {
 		doc, err := reader.Read()
 		if errors.Is(err, io.EOF) {

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -45,6 +46,17 @@ func TestDecodeReadsListsAndSkipsComments(t *testing.T) {
 	require.NoError(t, err)
 	assert.Len(t, p.Cluster, 1)
 	assert.Len(t, p.Namespaced, 1)
+}
+
+// One line of just the reader's buffer was lost, and with it every restriction that it held.
+func TestDecodeReadsAPolicyOfAnySize(t *testing.T) {
+	const start, end = `{"apiVersion":"slipway.dev/v1alpha1","kind":"SpawnPolicy","metadata":{"name":"p"},"spec":{"hubs":["`, `"]}}`
+	for _, size := range []int{4095, 4096, 4097, 8192} {
+		text := start + strings.Repeat("h", size-len(start)-len(end)) + end
+		p, err := Decode("ok.json", []byte(text))
+		require.NoError(t, err)
+		assert.Len(t, p.Namespaced, 1, "%d bytes", size)
+	}
 }
 
 // Every fragment is decoded strictly: the API server would drop a misspelt field without a word.

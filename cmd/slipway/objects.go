@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -124,7 +125,8 @@ func (f *inputFlags) claimsOf() ([]metav1.PartialObjectMetadata, error) {
 // claimsIn reads the claims of one file: documents, or a list as kubectl get prints it.
 func claimsIn(data []byte) ([]metav1.PartialObjectMetadata, error) {
 	var claims []metav1.PartialObjectMetadata
-	documents := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(data)))
+	// The reader loses a last line without an end that just fills its buffer.
+	documents := utilyaml.NewYAMLReader(bufio.NewReader(io.MultiReader(bytes.NewReader(data), strings.NewReader("\n"))))
 	for {
 		document, err := documents.Read()
 		if errors.Is(err, io.EOF) {

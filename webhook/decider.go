@@ -38,6 +38,7 @@ type decider struct {
 	engine     engine
 	namespaces namespaceLabels
 	claims     claimCache
+	events     *events
 	log        logr.Logger
 }
 
@@ -75,7 +76,7 @@ func generated(pod *corev1.Pod) []policy.Denial {
 	}}
 }
 
-// deny answers, and logs codes and paths. Messages stay out of the log: they may quote values.
+// deny answers, tells of it in the pod's namespace, and logs codes and paths. Messages stay out of the log: they may quote values.
 func (d *decider) deny(req *admission.Request, pod *corev1.Pod, denials []policy.Denial) admission.Response {
 	reasons := make([]string, 0, min(len(denials), maxDenials))
 	for _, denial := range denials[:min(len(denials), maxDenials)] {
@@ -83,5 +84,6 @@ func (d *decider) deny(req *admission.Request, pod *corev1.Pod, denials []policy
 	}
 	d.log.Info("denied", "uid", req.UID, "namespace", req.Namespace, "pod", pod.Name, "operation", req.Operation, "caller", req.UserInfo.Username,
 		"hub", pod.Labels[policy.LabelHub], "reasons", reasons)
+	d.events.denied(req, pod, denials)
 	return denied(pod, denials)
 }

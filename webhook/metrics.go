@@ -42,11 +42,16 @@ var (
 		Help:    "Time from reading an admission request to having written its answer.",
 		Buckets: []float64{.00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
 	}, []string{"webhook"})
+
+	droppedEvents = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "slipway_events_dropped_total",
+		Help: "Events of denials that were not written: too many at a time, or the API server refused them.",
+	})
 )
 
 func init() {
 	// The registry that controller-runtime's metrics server serves.
-	metrics.Registry.MustRegister(admissions, durations)
+	metrics.Registry.MustRegister(admissions, durations, droppedEvents)
 }
 
 func observe(webhook string, o outcome, started time.Time) {

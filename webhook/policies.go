@@ -3,6 +3,8 @@ package webhook
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -39,8 +41,10 @@ type policies struct {
 	reader client.Reader
 	exempt []string
 	log    logr.Logger
-	// changed holds at most one signal, so a burst of changes is one compilation.
-	changed chan struct{}
+	// changed is raised when there may be something to compile.
+	changed signal
+	// swapped are raised after current was replaced.
+	swapped []signal
 	current atomic.Pointer[policySet]
 	// now is time.Now, but for tests.
 	now func() time.Time
@@ -67,31 +71,40 @@ const (
 
 // watchPolicies follows both kinds. exempt are the product's own namespaces.
 func watchPolicies(ctx context.Context, c cache.Cache, exempt []string, log logr.Logger) (*policies, error) {
-	p := &policies{reader: c, exempt: exempt, log: log.WithName("policies"), changed: make(chan struct{}, 1), now: time.Now}
-	notify := toolscache.ResourceEventHandlerFuncs{
-		AddFunc:    func(any) { p.signal() },
-		UpdateFunc: func(any, any) { p.signal() },
-		DeleteFunc: func(any) { p.signal() },
-	}
+	p := &policies{reader: c, exempt: exempt, log: log.WithName("policies"), changed: newSignal(), now: time.Now}
+	return p, onPolicyEvents(ctx, c, toolscache.ResourceEventHandlerFuncs{
+		AddFunc: func(any) { p.changed.raise() },
+		UpdateFunc: func(old, changed any) {
+			// A status that says how policies fare must not have every replica read all of them again.
+			if !sameVersion(old, changed) {
+				p.changed.raise()
+			}
+		},
+		DeleteFunc: func(any) { p.changed.raise() },
+	})
+}
+
+// onPolicyEvents has the handler called for every event of both kinds.
+func onPolicyEvents(ctx context.Context, c cache.Cache, handler toolscache.ResourceEventHandler) error {
 	for _, kind := range []string{kindClusterSpawnPolicy, kindSpawnPolicy} {
 		object := &unstructured.Unstructured{}
 		object.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(kind))
 		informer, err := c.GetInformer(ctx, object)
 		if err != nil {
-			return nil, fmt.Errorf("watch kind %s (are Slipway's CRDs installed?): %w", kind, err)
+			return fmt.Errorf("watch kind %s (are Slipway's CRDs installed?): %w", kind, err)
 		}
-		if _, err := informer.AddEventHandler(notify); err != nil {
-			return nil, fmt.Errorf("watch kind %s: %w", kind, err)
+		if _, err := informer.AddEventHandler(handler); err != nil {
+			return fmt.Errorf("watch kind %s: %w", kind, err)
 		}
 	}
-	return p, nil
+	return nil
 }
 
-func (p *policies) signal() {
-	select {
-	case p.changed <- struct{}{}:
-	default:
-	}
+// sameVersion: an update of an object that was deleted and made anew meanwhile has the old generation, perhaps.
+func sameVersion(old, changed any) bool {
+	a, isA := old.(*unstructured.Unstructured)
+	b, isB := changed.(*unstructured.Unstructured)
+	return isA && isB && a.GetUID() == b.GetUID() && a.GetGeneration() == b.GetGeneration()
 }
 
 // Start compiles the policies, which the manager has by then in its cache, and does so again at every change until
@@ -190,14 +203,9 @@ func (s *policySet) unreadableIn(namespace string) []policy.Denial {
 
 // refresh compiles the policies of the cache unless they are those of the current set.
 func (p *policies) refresh(ctx context.Context) error {
-	var objects []unstructured.Unstructured
-	for _, kind := range []string{kindClusterSpawnPolicy, kindSpawnPolicy} {
-		list := &unstructured.UnstructuredList{}
-		list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(kind + "List"))
-		if err := p.reader.List(ctx, list); err != nil {
-			return fmt.Errorf("list kind %s from the cache: %w", kind, err)
-		}
-		objects = append(objects, list.Items...)
+	objects, err := listPolicies(ctx, p.reader)
+	if err != nil {
+		return err
 	}
 	versions := versionsOf(objects)
 	if last := p.current.Load(); last != nil && last.versions == versions {
@@ -208,7 +216,38 @@ func (p *policies) refresh(ctx context.Context) error {
 	set.older = p.current.Load().recent(set.since, maxSuperseded)
 	p.current.Store(set)
 	p.report(len(objects), set)
+	for _, s := range p.swapped {
+		s.raise()
+	}
 	return nil
+}
+
+// hash names the current set: replicas with the same hash fit pods by the same policies. "" before the first set.
+func (p *policies) hash() string {
+	set := p.current.Load()
+	if set == nil {
+		return ""
+	}
+	return hashOf(set.versions)
+}
+
+func hashOf(versions string) string {
+	sum := sha256.Sum256([]byte(versions))
+	return hex.EncodeToString(sum[:])
+}
+
+// listPolicies gives the policies of both kinds.
+func listPolicies(ctx context.Context, from client.Reader, o ...client.ListOption) ([]unstructured.Unstructured, error) {
+	var objects []unstructured.Unstructured
+	for _, kind := range []string{kindClusterSpawnPolicy, kindSpawnPolicy} {
+		list := &unstructured.UnstructuredList{}
+		list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(kind + "List"))
+		if err := from.List(ctx, list, o...); err != nil {
+			return nil, fmt.Errorf("list kind %s from the cache: %w", kind, err)
+		}
+		objects = append(objects, list.Items...)
+	}
+	return objects, nil
 }
 
 // versionsOf orders the objects, and gives a text that changes whenever one of their specs does.

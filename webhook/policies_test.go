@@ -198,14 +198,14 @@ func TestABurstOfChangesIsOneCompilation(t *testing.T) {
 		entered <- struct{}{}
 		<-proceed
 	}}
-	p := &policies{reader: cache, now: time.Now, log: logr.Discard(), changed: make(chan struct{}, 1)}
+	p := &policies{reader: cache, now: time.Now, log: logr.Discard(), changed: newSignal()}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() { ended <- p.Start(ctx) }()
 
 	<-entered // the first list of the first compilation hangs
 	for range 1000 {
-		p.signal()
+		p.changed.raise()
 	}
 	const lists = 2 // a compilation lists both kinds
 	for range lists - 1 {
@@ -220,6 +220,40 @@ func TestABurstOfChangesIsOneCompilation(t *testing.T) {
 	cancel()
 	require.NoError(t, <-ended)
 	assert.Equal(t, 2*lists, cache.lists)
+}
+
+func TestAStatusIsNoNewVersionOfAPolicy(t *testing.T) {
+	version := func(uid types.UID, generation int64, resourceVersion string) *unstructured.Unstructured {
+		o := &unstructured.Unstructured{Object: map[string]any{}}
+		o.SetUID(uid)
+		o.SetGeneration(generation)
+		o.SetResourceVersion(resourceVersion)
+		return o
+	}
+	assert.True(t, sameVersion(version("a", 1, "1"), version("a", 1, "2")))
+	assert.False(t, sameVersion(version("a", 1, "1"), version("a", 2, "2")))
+	assert.False(t, sameVersion(version("a", 1, "1"), version("b", 1, "2")), "deleted and made anew while nobody watched")
+}
+
+func TestPoliciesTellWhenTheyWereSwappedAndHaveAHashByThen(t *testing.T) {
+	cache := &stored{}
+	swapped := newSignal()
+	p := &policies{reader: cache, swapped: []signal{swapped}, now: time.Now}
+	assert.Empty(t, p.hash())
+	var hashes []string
+	for _, manifests := range [][]string{nil, {everybody}} {
+		cache.put(t, manifests...)
+		require.NoError(t, p.refresh(t.Context()))
+		assert.Len(t, swapped, 1)
+		<-swapped
+		require.NoError(t, p.refresh(t.Context()))
+		assert.Empty(t, swapped, "nothing was swapped")
+		hashes = append(hashes, p.hash())
+	}
+	assert.NotEqual(t, hashes[0], hashes[1])
+	other := &policies{reader: cache, now: time.Now}
+	require.NoError(t, other.refresh(t.Context()))
+	assert.Equal(t, hashes[1], other.hash(), "another replica")
 }
 
 func TestPoliciesEndWithTheCachesError(t *testing.T) {

@@ -30,8 +30,14 @@ import (
 // Options say how a replica runs.
 type Options struct {
 	// Config reaches the API server. The account needs list and watch on namespaces, persistentvolumeclaims, spawnpolicies
-	// and clusterspawnpolicies.
+	// and clusterspawnpolicies. With Namespace it needs also update on the policies' status, create on events, and, in that
+	// namespace, every verb on leases.
 	Config *rest.Config
+	// Namespace is where this replica runs; there it reports by which policies it answers. Empty: it writes nothing
+	// into the cluster, so policies get no condition Enforced, and denials no Events.
+	Namespace string
+	// Identity is this replica's name among all in the namespace. Empty: the host's name and a random suffix.
+	Identity string
 	// BindAddress and Port are where the API server reaches the webhook. Defaults: every address, 9443.
 	BindAddress string
 	Port        int
@@ -73,12 +79,16 @@ func Run(ctx context.Context, o Options) error {
 	if err := addReadiness(mgr, &draining, serving); err != nil {
 		return err
 	}
-	if err := addWebhooks(running, mgr, &o); err != nil {
+	own, err := addWebhooks(running, mgr, &o)
+	if err != nil {
 		return err
 	}
 	group, running := errgroup.WithContext(running)
 	group.Go(func() error { return serving.Start(running) })
-	group.Go(func() error { return mgr.Start(running) })
+	group.Go(func() error {
+		defer own.end(context.WithoutCancel(running))
+		return mgr.Start(running)
+	})
 	go func() {
 		select {
 		case <-running.Done():
@@ -164,21 +174,25 @@ func addReadiness(mgr manager.Manager, draining *atomic.Bool, serving *certs.Ser
 }
 
 // addWebhooks wires /mutate and /verify: caches, policies, handlers.
-func addWebhooks(ctx context.Context, mgr manager.Manager, o *Options) error {
+func addWebhooks(ctx context.Context, mgr manager.Manager, o *Options) (*replica, error) {
 	namespaces, err := watchNamespaces(ctx, mgr.GetCache(), o.Log)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	claims, err := watchClaims(ctx, mgr.GetCache())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	policies, err := watchPolicies(ctx, mgr.GetCache(), o.OwnNamespaces, o.Log)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	own, err := addReplica(ctx, mgr, policies, o)
+	if err != nil {
+		return nil, err
 	}
 	if err := errors.Join(mgr.Add(policies), mgr.AddReadyzCheck("policies", policies.Ready)); err != nil {
-		return fmt.Errorf("set up the policies: %w", err)
+		return nil, fmt.Errorf("set up the policies: %w", err)
 	}
 	limit := newInFlight()
 	for path, make := range map[string]func(decider) admission.Handler{
@@ -187,8 +201,8 @@ func addWebhooks(ctx context.Context, mgr manager.Manager, o *Options) error {
 	} {
 		name := strings.TrimPrefix(path, "/")
 		log := o.Log.WithName(name)
-		handler := make(decider{engine: policies, namespaces: namespaces, claims: claims, log: log})
+		handler := make(decider{engine: policies, namespaces: namespaces, claims: claims, events: own.tellsOf(), log: log})
 		mgr.GetWebhookServer().Register(path, &endpoint{webhook: name, handler: handler, inFlight: limit, log: log})
 	}
-	return nil
+	return own, nil
 }

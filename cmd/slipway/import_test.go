@@ -79,7 +79,6 @@ func TestStrictFailsWhereASettingIsLost(t *testing.T) {
 // The values are good, and what they ask for isn't built: whoever applies the policy must not find out by the first login.
 func TestAPolicyThatDeniesEveryServerIsWarnedOf(t *testing.T) {
 	for config, want := range map[string]string{
-		"{delete_pvc: true}":                                             "warning: in the policy, spec.deleteClaims: ",
 		"{extra_pod_config: {priority: 5}}":                              "warning: in the policy, spec.defaults.extraPodConfig.priority: ",
 		"{extra_containers: [{name: a, image: b}, {name: a, image: b}]}": "warning: in the policy, spec.defaults.extraContainers[1]: ",
 		"{extra_containers: [{name: notebook, image: b}]}":               "warning: in the policy, spec.containers: ",

@@ -190,18 +190,17 @@ func TestEveryRightOfTheWebhookIsNeeded(t *testing.T) {
 		for _, verb := range []string{"list", "watch"} {
 			t.Run(verb+" "+resource, func(t *testing.T) {
 				t.Parallel()
-				config, err := w.Account(t.Context(), world.OwnNamespace, "no-"+verb+"-"+resource, without(resource, verb))
+				config, err := w.Account(t.Context(), world.OwnNamespace, "no-"+verb+"-"+resource, withoutVerb(world.WebhookRights, verb, resource))
 				require.NoError(t, err)
 				if verb == "list" {
 					config.Wrap(withoutStreaming)
 				}
-				refused := make(refusals, 1)
-				config.Wrap(refused.record)
+				refused := refusalsOf(config, "")
 				r, err := world.StartReplica(t.Context(), config)
 				require.NoError(t, err)
 				select {
-				case path := <-refused:
-					assert.Contains(t, path, "/"+resource)
+				case request := <-refused:
+					assert.Contains(t, request, "/"+resource)
 				case <-time.After(world.Soon):
 					t.Fatal("it does without")
 				}
@@ -211,22 +210,6 @@ func TestEveryRightOfTheWebhookIsNeeded(t *testing.T) {
 			})
 		}
 	}
-}
-
-// refusals gets the path of the first request that the API server forbids.
-type refusals chan string
-
-func (r refusals) record(next http.RoundTripper) http.RoundTripper {
-	return roundTripper(func(request *http.Request) (*http.Response, error) {
-		answer, err := next.RoundTrip(request)
-		if err == nil && answer.StatusCode == http.StatusForbidden {
-			select {
-			case r <- request.URL.Path:
-			default:
-			}
-		}
-		return answer, err
-	})
 }
 
 // withoutStreaming is an API server that doesn't begin a watch with what is there, so that informers have to list. By one
@@ -271,21 +254,6 @@ func TestAReplicaThatIsToldToStopDrains(t *testing.T) {
 	}
 	_, err = r.Review(w.ReviewIn("default"))
 	assert.Error(t, err)
-}
-
-// without is world.WebhookRights but one.
-func without(resource, verb string) []rbacv1.PolicyRule {
-	var rights []rbacv1.PolicyRule
-	for _, rule := range world.WebhookRights {
-		for _, r := range rule.Resources {
-			for _, v := range rule.Verbs {
-				if r != resource || v != verb {
-					rights = append(rights, rbacv1.PolicyRule{APIGroups: rule.APIGroups, Resources: []string{r}, Verbs: []string{v}})
-				}
-			}
-		}
-	}
-	return rights
 }
 
 // readiness is what readyz says in full.

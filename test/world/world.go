@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -183,14 +184,41 @@ func (w *World) trySkeletonWithoutWebhook(ctx context.Context) error {
 	return nil
 }
 
-// WebhookRights are all that the webhook may do.
+// WebhookRights are all that the webhook may do in the whole cluster, each with its reason.
 var WebhookRights = []rbacv1.PolicyRule{
+	// What pods are fitted by.
 	{APIGroups: []string{""}, Resources: []string{"namespaces", "persistentvolumeclaims"}, Verbs: []string{"list", "watch"}},
 	{APIGroups: []string{v1alpha1.GroupVersion.Group}, Resources: []string{"spawnpolicies", "clusterspawnpolicies"}, Verbs: []string{"list", "watch"}},
+	// The condition Enforced.
+	{APIGroups: []string{v1alpha1.GroupVersion.Group}, Resources: []string{"spawnpolicies/status", "clusterspawnpolicies/status"}, Verbs: []string{"update"}},
+	// Denials.
+	{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: []string{"create"}},
+}
+
+// OwnRights are those that the webhook has in its own namespace alone: its replicas elect a leader (get, create, update),
+// each reports (create, patch, delete), and the leader follows the reports (list, watch) and clears away old ones (delete).
+var OwnRights = []rbacv1.PolicyRule{
+	{APIGroups: []string{coordinationv1.GroupName}, Resources: []string{"leases"}, Verbs: []string{"get", "list", "watch", "create", "update", "patch", "delete"}},
+}
+
+// WebhookAccount makes a service account of a namespace that webhooks run by.
+func (w *World) WebhookAccount(ctx context.Context, namespace, name string, rights, own []rbacv1.PolicyRule) (*rest.Config, error) {
+	config, err := w.Account(ctx, namespace, name, rights)
+	if err != nil {
+		return nil, err
+	}
+	named := metav1.ObjectMeta{Name: "test-" + name}
+	_, roleErr := w.Admin.RbacV1().Roles(namespace).Create(ctx, &rbacv1.Role{ObjectMeta: named, Rules: own}, metav1.CreateOptions{})
+	_, bindErr := w.Admin.RbacV1().RoleBindings(namespace).Create(ctx, &rbacv1.RoleBinding{
+		ObjectMeta: named,
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: named.Name},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: namespace, Name: name}},
+	}, metav1.CreateOptions{})
+	return config, errors.Join(roleErr, bindErr)
 }
 
 func (w *World) startReplicas(ctx context.Context) error {
-	config, err := w.Account(ctx, OwnNamespace, webhookAccount, WebhookRights)
+	config, err := w.WebhookAccount(ctx, OwnNamespace, webhookAccount, WebhookRights, OwnRights)
 	if err != nil {
 		return err
 	}
@@ -208,8 +236,8 @@ func (w *World) startReplicas(ctx context.Context) error {
 	return nil
 }
 
-// StartReplica starts a webhook in this process, with options changed where a test wants it.
-func StartReplica(ctx context.Context, config *rest.Config, change ...func(*webhook.Options)) (*Replica, error) {
+// StartReplica starts a webhook in this process, after changes of its options if there are any.
+func StartReplica(ctx context.Context, config *rest.Config, changes ...func(*webhook.Options)) (*Replica, error) {
 	dir, err := os.MkdirTemp("", "slipway-cert-")
 	if err != nil {
 		return nil, err
@@ -227,19 +255,20 @@ func StartReplica(ctx context.Context, config *rest.Config, change ...func(*webh
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	r := &Replica{Port: ports[0], Health: ports[1], Metrics: ports[2], Client: Trusting(pair.CA), Stop: cancel, Ended: make(chan error, 1)}
+	options := webhook.Options{
+		Config: config, BindAddress: "127.0.0.1", Port: r.Port, CertDir: dir,
+		HealthProbeBindAddress: fmt.Sprintf("127.0.0.1:%d", r.Health),
+		MetricsBindAddress:     fmt.Sprintf("127.0.0.1:%d", r.Metrics),
+		OwnNamespaces:          []string{OwnNamespace},
+		Namespace:              OwnNamespace,
+		DrainDelay:             time.Second, DrainTimeout: 5 * time.Second,
+	}
+	for _, change := range changes {
+		change(&options)
+	}
 	go func() {
 		defer os.RemoveAll(dir)
-		o := webhook.Options{
-			Config: config, BindAddress: "127.0.0.1", Port: r.Port, CertDir: dir,
-			HealthProbeBindAddress: fmt.Sprintf("127.0.0.1:%d", r.Health),
-			MetricsBindAddress:     fmt.Sprintf("127.0.0.1:%d", r.Metrics),
-			OwnNamespaces:          []string{OwnNamespace},
-			DrainDelay:             time.Second, DrainTimeout: 5 * time.Second,
-		}
-		for _, c := range change {
-			c(&o)
-		}
-		r.Ended <- webhook.Run(ctx, o)
+		r.Ended <- webhook.Run(ctx, options)
 	}()
 	return r, nil
 }

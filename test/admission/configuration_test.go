@@ -120,6 +120,9 @@ var weaknesses = map[string]struct {
 	"only pods without the label": {func(w fields) {
 		w["objectSelector"] = fields{"matchExpressions": []any{fields{"key": policy.LabelHub, "operator": "DoesNotExist"}}}
 	}, "objectSelector"},
+	"only pods with another label": {func(w fields) {
+		w["objectSelector"] = fields{"matchExpressions": []any{fields{"key": "guarded", "operator": "Exists"}}}
+	}, "objectSelector"},
 	"only some namespaces": {func(w fields) { w["namespaceSelector"] = fields{"matchLabels": fields{"guarded": "yes"}} }, "namespaceSelector"},
 	"only one namespace": {func(w fields) {
 		w["namespaceSelector"] = fields{"matchExpressions": []any{fields{"key": corev1.LabelMetadataName, "operator": "In", "values": []any{"other"}}}}
@@ -133,9 +136,9 @@ func rules(operation string, resources ...any) []any {
 	return []any{fields{"apiGroups": []any{""}, "apiVersions": []any{"v1"}, "operations": []any{operation}, "resources": resources}}
 }
 
-// excluding is a selector of every namespace but one.
-func excluding(namespace string) fields {
-	return fields{"matchExpressions": []any{fields{"key": corev1.LabelMetadataName, "operator": "NotIn", "values": []any{"kube-system", namespace}}}}
+// excluding is a selector of every namespace but those with this value of the label.
+func excluding(label, value string) fields {
+	return fields{"matchExpressions": []any{fields{"key": label, "operator": "NotIn", "values": []any{"kube-system", value}}}}
 }
 
 // eventuallyDenied waits until the API server has seen the change of a configuration.
@@ -176,9 +179,14 @@ func TestWithoutTheFittingWebhookNobodyCreatesAServer(t *testing.T) {
 		})
 	}
 	t.Run("this namespace excluded", func(t *testing.T) {
-		mutating.change(t, a, func(w fields) { w["namespaceSelector"] = excluding(ns) })
+		mutating.change(t, a, func(w fields) { w["namespaceSelector"] = excluding(corev1.LabelMetadataName, ns) })
 		a.closeGate(t)
 		eventuallyDenied(t, withImage, says+"namespaceSelector of its webhook")
+	})
+	// Today it excludes nothing here, but its namespace's label is for others to change.
+	t.Run("namespaces excluded by another label", func(t *testing.T) {
+		mutating.change(t, a, func(w fields) { w["namespaceSelector"] = excluding("tier", "free") })
+		eventuallyDenied(t, launch, says+"namespaceSelector of its webhook")
 	})
 	t.Run("another webhook", func(t *testing.T) {
 		mutating.change(t, a, renamed)
@@ -222,7 +230,12 @@ func TestWithoutTheVerifyingWebhookNobodyCreatesAServer(t *testing.T) {
 		})
 	}
 	t.Run("this namespace excluded", func(t *testing.T) {
-		verifying.change(t, a, func(w fields) { w["namespaceSelector"] = excluding(ns) })
+		verifying.change(t, a, func(w fields) { w["namespaceSelector"] = excluding(corev1.LabelMetadataName, ns) })
+		eventuallyDenied(t, launch, says+"namespaceSelector of its webhook")
+	})
+	// Today it excludes nothing here, but its namespace's label is for others to change.
+	t.Run("namespaces excluded by another label", func(t *testing.T) {
+		verifying.change(t, a, func(w fields) { w["namespaceSelector"] = excluding("tier", "free") })
 		eventuallyDenied(t, launch, says+"namespaceSelector of its webhook")
 	})
 	t.Run("another webhook", func(t *testing.T) {
@@ -257,7 +270,7 @@ func TestAConfigurationThatGuardsMoreIsGood(t *testing.T) {
 		"every resource and operation is verified": {verifying, func(w fields) {
 			w["rules"] = []any{fields{"apiGroups": []any{"*"}, "apiVersions": []any{"*"}, "operations": []any{"*"}, "resources": []any{"*/*"}}}
 		}},
-		"other namespaces are excluded": {verifying, func(w fields) { w["namespaceSelector"] = excluding("other") }},
+		"other namespaces are excluded": {verifying, func(w fields) { w["namespaceSelector"] = excluding(corev1.LabelMetadataName, "other") }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			// First something that is seen to have arrived.

@@ -83,13 +83,14 @@ func TestNobodyMakesARunningPodAServer(t *testing.T) {
 		}
 	}
 	t.Run("what says nothing of a hub passes", func(t *testing.T) {
-		c := change{labels: map[string]any{"a": "b", "slipway.development/x": "c"}, annotations: map[string]any{"owner": "me"}}
-		for wayName, way := range ways {
-			if wayName == "JSON patch" { // there is no map of labels yet that it could add to
-				continue
+		for _, subresource := range [][]string{nil, {"status"}} {
+			c := change{
+				labels:      map[string]any{"seen-by": "pod" + strings.Join(subresource, ""), "slipway.development/x": "c"},
+				annotations: map[string]any{"owner": "pod" + strings.Join(subresource, "")},
 			}
-			assert.NoError(t, way(t.Context(), r, "plain", c), wayName)
-			assert.NoError(t, way(t.Context(), r, "plain", c, "status"), wayName)
+			for _, wayName := range []string{"merge patch", apply, "update"} {
+				assert.NoError(t, ways[wayName](t.Context(), r, "plain", c, subresource...), wayName)
+			}
 		}
 	})
 }

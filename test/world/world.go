@@ -156,10 +156,17 @@ func (w *World) Account(ctx context.Context, namespace, name string, rights []rb
 	if err := w.Cluster.EnsureServiceAccount(ctx, namespace, name); err != nil {
 		return nil, err
 	}
-	grantErr := w.Grant(ctx, "test-"+namespace+"-"+name, namespace, name, rights)
-	token, tokenErr := w.Admin.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, name, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
-	if err := errors.Join(grantErr, tokenErr); err != nil {
-		return nil, fmt.Errorf("make account %s/%s: %w", namespace, name, err)
+	if err := w.Grant(ctx, "test-"+namespace+"-"+name, namespace, name, rights); err != nil {
+		return nil, fmt.Errorf("give account %s/%s its rights: %w", namespace, name, err)
+	}
+	return w.Token(ctx, namespace, name)
+}
+
+// Token gives a configuration with a token of a service account.
+func (w *World) Token(ctx context.Context, namespace, name string) (*rest.Config, error) {
+	token, err := w.Admin.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, name, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("make a token of account %s/%s: %w", namespace, name, err)
 	}
 	config := rest.AnonymousClientConfig(w.Cluster.Config())
 	config.BearerToken = token.Status.Token

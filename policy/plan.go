@@ -222,13 +222,12 @@ func scopeOf(setting string, value, merged any) scope {
 	for key, item := range keyed {
 		switch shape := definitions[setting].shape; shape {
 		case byName, byMountPath:
+			// The merged item says it: its name or path may be a weaker layer's.
+			if m, ok := merged.(tree); ok && m[key] != nil {
+				item = m[key]
+			}
 			if t, ok := item.(tree); ok {
 				key = identity(named(t, key), shape)
-			}
-			if m, ok := merged.(tree); ok && key == "" {
-				if t, ok := m[key].(tree); ok {
-					key = identity(t, shape)
-				}
 			}
 		case anonymous:
 			// Without an identity, an item is known by its place in the merged list.

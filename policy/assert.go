@@ -70,18 +70,27 @@ func (x *server) assertMetadata(pod *corev1.Pod, a assertion) {
 			pod.Labels = putKeys(pod.Labels, x.podLabels(), scope{keys: sc.keys})
 		}
 	}
+	if _, ok := a["componentLabel"]; ok {
+		pod.Labels = putKeys(pod.Labels, x.podLabels(), scope{keys: []string{labelComponent, labelComponentNew}})
+	}
 	if sc, ok := a["extraAnnotations"]; ok {
 		pod.Annotations = putKeys(pod.Annotations, x.podAnnotations(), scope{keys: sc.keys})
 	}
 }
 
-func exactlyOneNotebook(pod *corev1.Pod) []Denial {
+// countNotebooks counts the containers that could be the user's.
+func countNotebooks(pod *corev1.Pod) int {
 	n := 0
 	for i := range pod.Spec.Containers {
 		if pod.Spec.Containers[i].Name == NotebookContainer {
 			n++
 		}
 	}
+	return n
+}
+
+func exactlyOneNotebook(pod *corev1.Pod) []Denial {
+	n := countNotebooks(pod)
 	if n == 1 {
 		return nil
 	}

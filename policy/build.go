@@ -2,6 +2,7 @@ package policy
 
 import (
 	"maps"
+	"path"
 	"reflect"
 	"slices"
 	"strconv"
@@ -41,7 +42,7 @@ var putters = []putter{
 	{"allowPrivilegeEscalation", putAllowPrivilegeEscalation},
 	{"containerSecurityContext", putContainerSecurityContext},
 	{"serviceAccount", putServiceAccount},
-	{"automountServiceAccountToken", putServiceAccount},
+	{"automountServiceAccountToken", putAutomount},
 	{"cpuGuarantee", putQuantity(requests, corev1.ResourceCPU, func(s *settings) *resource.Quantity { return s.CPUGuarantee })},
 	{"memGuarantee", putQuantity(requests, corev1.ResourceMemory, func(s *settings) *resource.Quantity { return s.MemGuarantee })},
 	{"extraResourceGuarantees", putExtraResources(requests, func(s *settings) map[string]resource.Quantity { return s.ExtraResourceGuarantees })},
@@ -171,6 +172,8 @@ func putItems[V any](into, from []V, sc scope, id func(*V) string) []V {
 			out = append(out, from[want])
 		default:
 			out[have] = from[want]
+			// Of two with one identity, the later could be the one that counts.
+			out = append(out[:have+1], slices.DeleteFunc(out[have+1:], is)...)
 		}
 	}
 	return out
@@ -257,17 +260,33 @@ func putArgs(x *server, pod *corev1.Pod, _ scope) {
 	}
 }
 
+// putVolumeMounts: /home and /home/ are one place, and of two mounts there the one that policy enforces could lie below.
 func putVolumeMounts(x *server, pod *corev1.Pod, sc scope) {
 	nb := notebook(pod)
-	nb.VolumeMounts = putItems(nb.VolumeMounts, x.s.VolumeMounts, sc, func(m *corev1.VolumeMount) string { return m.MountPath })
+	places := scope{whole: sc.whole}
+	for _, key := range sc.keys {
+		places.keys = append(places.keys, path.Clean(key))
+	}
+	nb.VolumeMounts = putItems(nb.VolumeMounts, x.s.VolumeMounts, places, func(m *corev1.VolumeMount) string { return path.Clean(m.MountPath) })
 }
 
 func putVolumes(x *server, pod *corev1.Pod, sc scope) {
 	pod.Spec.Volumes = putItems(pod.Spec.Volumes, x.s.Volumes, sc, func(v *corev1.Volume) string { return v.Name })
 }
 
+// putInitContainers: beside a hub's, those that policy adds come first, so that what they set up holds for the hub's too.
 func putInitContainers(x *server, pod *corev1.Pod, sc scope) {
-	pod.Spec.InitContainers = putItems(pod.Spec.InitContainers, x.s.InitContainers, sc, func(c *corev1.Container) string { return c.Name })
+	had := pod.Spec.InitContainers
+	put := putItems(had, x.s.InitContainers, sc, func(c *corev1.Container) string { return c.Name })
+	if x.keeping() && !sc.whole {
+		added := slices.IndexFunc(put, func(c corev1.Container) bool {
+			return !slices.ContainsFunc(had, func(h corev1.Container) bool { return h.Name == c.Name })
+		})
+		if added >= 0 {
+			put = slices.Concat(put[added:], put[:added])
+		}
+	}
+	pod.Spec.InitContainers = put
 }
 
 // putExtraContainers leaves the notebook where it is.
@@ -289,13 +308,26 @@ func putPriorityClass(x *server, pod *corev1.Pod, _ scope) {
 
 // putServiceAccount: without an account and without a word on it, no token is mounted, as upstream.
 func putServiceAccount(x *server, pod *corev1.Pod, _ scope) {
-	pod.Spec.ServiceAccountName = deref(x.s.ServiceAccount)
-	pod.Spec.DeprecatedServiceAccount = ""
+	if name := deref(x.s.ServiceAccount); !x.keeping() || !sameAccount(name, pod.Spec.ServiceAccountName) {
+		pod.Spec.ServiceAccountName, pod.Spec.DeprecatedServiceAccount = name, ""
+	}
+	if x.keeping() {
+		return
+	}
 	pod.Spec.AutomountServiceAccountToken = x.s.AutomountServiceAccountToken
 	if x.s.AutomountServiceAccountToken == nil && x.s.ServiceAccount == nil {
 		no := false
 		pod.Spec.AutomountServiceAccountToken = &no
 	}
+}
+
+// putAutomount: in a kept pod, a word on the token is none on the account.
+func putAutomount(x *server, pod *corev1.Pod, sc scope) {
+	if x.keeping() {
+		pod.Spec.AutomountServiceAccountToken = x.s.AutomountServiceAccountToken
+		return
+	}
+	putServiceAccount(x, pod, sc)
 }
 
 func putPrivileged(x *server, pod *corev1.Pod, _ scope) {

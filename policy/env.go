@@ -15,17 +15,11 @@ import (
 // knows itself, then the policy's own, which always win.
 func putEnvironment(x *server, pod *corev1.Pod, sc scope) {
 	nb := notebook(pod)
+	if sc.whole && x.keeping() {
+		sc = x.wholeEnvironment(nb)
+	}
 	if !sc.whole {
-		enforced := make([]corev1.EnvVar, 0, len(sc.keys))
-		names := make([]string, 0, len(sc.keys))
-		for _, key := range sc.keys {
-			if e, has := x.s.Environment[key]; has {
-				enforced = append(enforced, e)
-				key = e.Name
-			}
-			names = append(names, key)
-		}
-		nb.Env = putItems(nb.Env, enforced, scope{keys: names}, func(e *corev1.EnvVar) string { return e.Name })
+		x.putVariables(nb, sc)
 		return
 	}
 	env := make(environment, len(x.s.Environment)+len(x.in.Identity.EnvKeys)+len(x.in.Identity.Env)+computedVariableCount)
@@ -44,6 +38,26 @@ func putEnvironment(x *server, pod *corev1.Pod, sc scope) {
 	}
 	nb.Env = env.ordered()
 }
+
+// putVariables puts single ones; those that are new come in an order in which each may refer to those before it.
+func (x *server) putVariables(nb *corev1.Container, sc scope) {
+	enforced := environment{}
+	var names []string
+	for _, key := range sc.keys {
+		if e, has := x.s.Environment[key]; has {
+			enforced.put(key, e)
+		} else {
+			names = append(names, key)
+		}
+	}
+	ordered := enforced.ordered()
+	for _, e := range ordered {
+		names = append(names, e.Name)
+	}
+	nb.Env = putItems(nb.Env, ordered, scope{keys: names}, variableName)
+}
+
+func variableName(v *corev1.EnvVar) string { return v.Name }
 
 // computedVariableCount is about how many variables come from neither hub nor policy.
 const computedVariableCount = 12

@@ -40,6 +40,10 @@ type plan struct {
 	errs    []Denial
 	mode    v1alpha1.SkeletonMode
 	applied Applied
+	// filling are the settings that policies' defaults name: a kept pod is filled up with them.
+	filling assertion
+	// metadataDeny are the patterns of all policies.
+	metadataDeny []string
 	// hubEnv and metadataAllow are the patterns of each policy that names any.
 	hubEnv, metadataAllow [][]string
 	// adoptUnlabelled: claims without a hub label may be a user's home.
@@ -104,14 +108,18 @@ func newPlan(policies []*compiledPolicy, sel selection) *plan {
 	p.blame(nil, errs)
 	p.asserted[0] = assertionOf(layers, layerNamespaceEnforced, merged)
 	p.asserted[1] = assertionOf(layers, layerClusterEnforced, merged)
+	p.filling = fillingOf(layers, merged)
 	p.applied.Hash = hashOf(policies)
 	for _, c := range policies {
 		p.applied.Policies = append(p.applied.Policies, c.ref)
 		if len(c.spec.HubEnv) > 0 {
 			p.hubEnv = append(p.hubEnv, c.spec.HubEnv)
 		}
-		if c.spec.Metadata != nil && len(c.spec.Metadata.Allow) > 0 {
-			p.metadataAllow = append(p.metadataAllow, c.spec.Metadata.Allow)
+		if m := c.spec.Metadata; m != nil {
+			if len(m.Allow) > 0 {
+				p.metadataAllow = append(p.metadataAllow, m.Allow)
+			}
+			p.metadataDeny = append(p.metadataDeny, m.Deny...)
 		}
 	}
 	encoded, err := json.Marshal(p.applied)
@@ -198,6 +206,16 @@ func assertionOf(layers []layer, name string, merged tree) assertion {
 		}
 	}
 	return a
+}
+
+// fillingOf collects what the policies' defaults name and no layer took away again.
+func fillingOf(layers []layer, merged tree) assertion {
+	f := assertionOf(layers, layerClusterDefaults, merged)
+	for setting, s := range assertionOf(layers, layerNamespaceDefaults, merged) {
+		f.add(setting, s)
+	}
+	maps.DeleteFunc(f, func(setting string, _ scope) bool { _, has := merged[setting]; return !has })
+	return f
 }
 
 func (a assertion) add(setting string, s scope) {

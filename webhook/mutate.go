@@ -68,8 +68,8 @@ func (m *mutator) fit(ctx context.Context, req *admission.Request, pod *corev1.P
 	}
 	identity, denials := policy.IdentityOf(pod)
 	readable := len(denials) == 0
-	surplus, more := policy.Surplus(pod)
-	denials = append(append(denials, generated(pod)...), more...)
+	surplus, shape := policy.Surplus(pod)
+	denials = append(append(denials, generated(pod)...), policy.Owned(pod)...)
 	var result policy.Result
 	if readable { // so that a caller hears all that is wrong at once
 		var ready bool
@@ -80,6 +80,7 @@ func (m *mutator) fit(ctx context.Context, req *admission.Request, pod *corev1.P
 			Caller:    req.UserInfo.Username,
 			Sent:      pod,
 			Surplus:   surplus,
+			Shape:     shape,
 		})
 		switch {
 		case !ready:
@@ -93,13 +94,20 @@ func (m *mutator) fit(ctx context.Context, req *admission.Request, pod *corev1.P
 	if len(denials) > 0 {
 		return m.deny(req, pod, denials)
 	}
-	response, err := fitted(&result)
+	response, err := answer(req.Object.Raw, pod, &result)
 	if err != nil {
 		m.log.Error(err, "can't answer with a fitted pod", "uid", req.UID, "namespace", req.Namespace, "pod", pod.Name)
 		return internalError(req.UID)
 	}
 	m.log.V(1).Info("fitted", "uid", req.UID, "namespace", req.Namespace, "pod", pod.Name, "hub", identity.Hub, "hash", result.Applied.Hash)
 	return response
+}
+
+func answer(raw []byte, sent *corev1.Pod, result *policy.Result) (admission.Response, error) {
+	if result.Kept {
+		return kept(raw, sent, result)
+	}
+	return fitted(result)
 }
 
 // generated refuses generateName: who a server is for is checked by its name, and a mutating webhook can't see the

@@ -114,12 +114,14 @@ func notebook(pod *corev1.Pod) *corev1.Container {
 	return nil
 }
 
-// podContext is the pod's security context to write to.
+// podContext is the pod's security context to write to; a copy, as it may be shared with a plan.
 func podContext(pod *corev1.Pod) *corev1.PodSecurityContext {
-	if pod.Spec.SecurityContext == nil {
-		pod.Spec.SecurityContext = &corev1.PodSecurityContext{}
+	sc := corev1.PodSecurityContext{}
+	if pod.Spec.SecurityContext != nil {
+		sc = *pod.Spec.SecurityContext
 	}
-	return pod.Spec.SecurityContext
+	pod.Spec.SecurityContext = &sc
+	return &sc
 }
 
 // containerContext is a container's security context to write to; a copy, as it may be shared with a plan.
@@ -198,9 +200,7 @@ func putTerms[V any](into, from []V, sc scope) []V {
 }
 
 func putPodSecurityContext(x *server, pod *corev1.Pod, sc scope) {
-	own := *podContext(pod)
-	putFields(&own, &x.s.PodSecurityContext, sc)
-	pod.Spec.SecurityContext = &own
+	putFields(podContext(pod), &x.s.PodSecurityContext, sc)
 }
 
 func putContainerSecurityContext(x *server, pod *corev1.Pod, sc scope) {

@@ -146,7 +146,7 @@ func (x *server) fill(pod *corev1.Pod) {
 	fillFields(reflect.ValueOf(&pod.Annotations).Elem(), reflect.ValueOf(donor.Annotations))
 }
 
-// donor is a pod with nothing but what policies' defaults name.
+// donor is a pod with nothing but what policies' defaults name. Parts of it are the plan's, as in a built pod.
 func (x *server) donor() *corev1.Pod {
 	pod := &corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: NotebookContainer}}}}
 	for _, p := range putters {
@@ -155,7 +155,7 @@ func (x *server) donor() *corev1.Pod {
 		}
 	}
 	x.assertMetadata(pod, x.plan.filling)
-	return pod.DeepCopy() // parts of it are the plan's
+	return pod
 }
 
 // filledInside are the structures that are filled field by field; of any other, the pod has all or nothing.

@@ -190,7 +190,16 @@ var words = map[string]struct {
 	},
 	"a limit in another form": {"{enforced: {extraContainerConfig: {resources: {limits: {memory: 1Gi}}}}}", nil, variableOf("MEM_LIMIT"), "1073741824"},
 	"an enforced request beside a limit": {
-		"{enforced: {memLimit: 8Gi, memGuarantee: 1Gi}}", nil,
+		"{enforced: {memLimit: 8Gi, memGuarantee: 4Gi}}", nil,
+		func(p *corev1.Pod) any { return notebook(p).Resources.Requests.Memory().String() }, "4Gi",
+	},
+	"a request that the API server made of the limit": {
+		"{enforced: {memLimit: 8Gi}}", nil,
+		func(p *corev1.Pod) any { return notebook(p).Resources.Requests.Memory().String() }, "8Gi",
+	},
+	"a request of the hub's own": {
+		"{enforced: {memLimit: 8Gi}}",
+		func(p *corev1.Pod) { notebook(p).Resources.Requests[corev1.ResourceMemory] = resource.MustParse("1Gi") },
 		func(p *corev1.Pod) any { return notebook(p).Resources.Requests.Memory().String() }, "1Gi",
 	},
 	"a default beside the pod's own limit": {
@@ -496,8 +505,10 @@ func TestKeepingAKeptPodChangesNothing(t *testing.T) {
 			require.Equal(t, PolicyInvalid, first.Denials[0].Code)
 			return
 		}
+		before := asJSON(plansOf(c))
 		in.Sent = first.Pod.DeepCopy()
 		second, err := c.Apply(in)
+		assert.Equal(t, before, asJSON(plansOf(c)), "what is shared isn't written to")
 		require.NoError(t, err)
 		require.Empty(t, second.Denials)
 		assert.Equal(t, asJSON(first.Pod), asJSON(second.Pod))
@@ -507,6 +518,28 @@ func TestKeepingAKeptPodChangesNothing(t *testing.T) {
 		got, _ := patched(t, raw, first.Pod)
 		assert.JSONEq(t, asJSON(first.Pod), got, "and the patch makes the kept pod")
 	})
+}
+
+// plansOf are the settings that pods were made from.
+func plansOf(c *Compiled) (all []settings) {
+	for _, key := range slices.Sorted(maps.Keys(c.plans.plans)) {
+		all = append(all, *c.plans.plans[key].settings)
+	}
+	return all
+}
+
+// What one pod is made from is there for the next: nothing of it may be written to.
+func TestPlansStayAsTheyAre(t *testing.T) {
+	shared := clusterwide("c", `{defaults: {extraPodConfig: {securityContext: {runAsNonRoot: true}}, extraContainerConfig: {securityContext: {runAsNonRoot: true}, resources: {limits: {cpu: "1"}}}},
+		enforced: {fsGid: 1, uid: 1, memLimit: 1Gi, podSecurityContext: {runAsUser: 1}}}`)
+	for _, mode := range []string{keeping, baseline} {
+		c := compiled(t, mode+shared)
+		in := keptInput(t, func(p *corev1.Pod) { p.Spec.SecurityContext, notebook(p).SecurityContext = nil, nil })
+		r := fitted(t, c, in)
+		assert.Equal(t, int64(1), *r.Pod.Spec.SecurityContext.FSGroup)
+		fresh := newPlan(c.policies, selection{})
+		assert.Equal(t, asJSON(*fresh.settings), asJSON(plansOf(c)[0]))
+	}
 }
 
 func TestTheStrictestSkeletonModeHoldsOverKeep(t *testing.T) {

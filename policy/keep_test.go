@@ -197,6 +197,21 @@ var words = map[string]struct {
 		"{enforced: {memLimit: 8Gi}}", nil,
 		func(p *corev1.Pod) any { return notebook(p).Resources.Requests.Memory().String() }, "8Gi",
 	},
+	"a toleration that the cluster gives anyway": {
+		"{defaults: {tolerations: [{key: node.kubernetes.io/not-ready, operator: Exists, effect: NoExecute, tolerationSeconds: 300}]}}", nil,
+		func(p *corev1.Pod) any { return len(p.Spec.Tolerations) }, 2,
+	},
+	"a place with a slash at its end": {
+		"{enforced: {volumeMounts: {home: {mountPath: /home/jovyan/, readOnly: true}}}}", nil,
+		func(p *corev1.Pod) any { return notebook(p).VolumeMounts[0] },
+		corev1.VolumeMount{Name: "home", MountPath: "/home/jovyan/", ReadOnly: true},
+	},
+	"an environment that is none": {
+		"{enforced: {unset: [environment]}}", nil,
+		func(p *corev1.Pod) any {
+			return envOf(p)["ZONE"] + envOf(p)["JUPYTERHUB_API_TOKEN"] + envOf(p)["MEM_LIMIT"]
+		}, "4294967296",
+	},
 	"a request of the hub's own": {
 		"{enforced: {memLimit: 8Gi}}",
 		func(p *corev1.Pod) { notebook(p).Resources.Requests[corev1.ResourceMemory] = resource.MustParse("1Gi") },
@@ -469,6 +484,7 @@ func drawHubPod(t *rapid.T) *corev1.Pod {
 
 // keepBlocks are further settings to draw from, for what keeping treats by itself.
 var keepBlocks = append([]string{
+	"{tolerations: [{key: node.kubernetes.io/not-ready, operator: Exists, effect: NoExecute}]}",
 	"{serviceAccount: x}", "{automountServiceAccountToken: false}", "{tolerations: [{key: a}, {key: node.kubernetes.io/not-ready, operator: Exists, effect: NoExecute}]}",
 	"{memLimit: 1Gi, cpuLimit: '1'}", "{port: 9999, ip: '::1'}", "{debug: true, defaultUrl: '{base_url}x'}", "{priorityClassName: c}",
 	"{initContainers: {z: {image: z}, i: {image: i}}}", "{volumeMounts: {v: {mountPath: /home/jovyan/}}}", "{componentLabel: c, commonLabels: {app: a}}",

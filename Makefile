@@ -12,6 +12,7 @@ export GOFLAGS := $(GOFLAGS) -buildvcs=false
 
 TOOL := go tool -modfile=tools/go.mod
 LINT := go tool -modfile=$(CURDIR)/tools/lint/go.mod golangci-lint
+HELM := go tool -modfile=$(CURDIR)/tools/helm/go.mod helm
 PYTHON_TOOLS := python3 tools/pyenv.py tools/requirements.txt
 
 .PHONY: help
@@ -59,9 +60,10 @@ verify: ## a check that generated files and go.mod files are current
 	@test/verify.sh
 
 .PHONY: lint
-lint: ## golangci-lint, ruff, shellcheck
+lint: ## golangci-lint, ruff, shellcheck, helm lint
 	@$(LINT) run ./...
 	@cd test/cluster/kubernetes && $(LINT) run --config $(CURDIR)/.golangci.yml ./...
+	@$(HELM) lint --quiet --strict charts/slipway
 	@tools=$$($(PYTHON_TOOLS)); \
 		"$$tools/ruff" check --quiet .; \
 		"$$tools/ruff" format --quiet --diff .; \

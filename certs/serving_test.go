@@ -64,8 +64,12 @@ func TestServingWaitsForFilesThatFitEachOther(t *testing.T) {
 
 func TestServingTakesUpANewCertificateWithoutRestart(t *testing.T) {
 	for name, replace := range map[string]func(t *testing.T, dir string, p *Pair){
-		"files written over": func(t *testing.T, dir string, p *Pair) { require.NoError(t, p.Write(dir)) },
+		"files written over": func(t *testing.T, dir string, p *Pair) {
+			t.Helper()
+			require.NoError(t, p.Write(dir))
+		},
 		"the folder of a Secret": func(t *testing.T, dir string, p *Pair) {
+			t.Helper()
 			mountSecret(t, dir, "second", p)
 		},
 	} {

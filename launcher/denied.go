@@ -58,10 +58,12 @@ func Explain(err error) error {
 	d := &Denied{answer: answer}
 	if details := answer.ErrStatus.Details; details != nil {
 		for _, c := range details.Causes {
-			d.Reasons = append(d.Reasons, policy.Denial{Code: policy.Code(c.Type), Field: c.Field, Message: c.Message})
+			if c.Type != "" { // the cause that an admission policy gives is the whole message once more
+				d.Reasons = append(d.Reasons, policy.Denial{Code: policy.Code(c.Type), Field: c.Field, Message: c.Message})
+			}
 		}
 	}
-	if len(d.Reasons) == 0 { // an admission policy has no causes
+	if len(d.Reasons) == 0 {
 		d.Reasons = []policy.Denial{{Code: policy.Code(said[1]), Message: said[2]}}
 	}
 	return d

@@ -39,7 +39,11 @@ func answer(code int32, reason metav1.StatusReason, message string, causes ...me
 	}}
 }
 
-const byWebhook = `admission webhook "mutate.slipway.dev" denied the request: `
+const (
+	byWebhook         = `admission webhook "mutate.slipway.dev" denied the request: `
+	byAdmissionPolicy = "ValidatingAdmissionPolicy 'slipway-launchers' with binding 'slipway-launchers' denied request: " +
+		"Slipway LauncherNotAllowed: only hub pods"
+)
 
 func TestLaunchTellsADenialFromOtherRefusals(t *testing.T) {
 	pods := schema.GroupResource{Resource: "pods"}
@@ -66,9 +70,9 @@ func TestLaunchTellsADenialFromOtherRefusals(t *testing.T) {
 			reasons: []policy.Denial{{Code: policy.PolicyChanged, Message: "try again"}}, retryable: true,
 			says: "create pod research/jupyter-alice: Slipway PolicyChanged: try again",
 		},
-		"by an admission policy, which has no causes": {
-			err: answer(http.StatusForbidden, metav1.StatusReasonForbidden,
-				`pods "jupyter-alice" is forbidden: ValidatingAdmissionPolicy 'slipway-launchers' with binding 'x' denied request: Slipway LauncherNotAllowed: only hub pods`),
+		"by an admission policy, whose cause has no code": {
+			err: answer(http.StatusForbidden, metav1.StatusReasonForbidden, `pods "jupyter-alice" is forbidden: `+byAdmissionPolicy,
+				metav1.StatusCause{Message: byAdmissionPolicy}),
 			reasons: []policy.Denial{{Code: policy.LauncherNotAllowed, Message: "only hub pods"}},
 			says:    "create pod research/jupyter-alice: Slipway LauncherNotAllowed: only hub pods",
 		},
@@ -124,6 +128,7 @@ func TestLaunchAsksForADryRun(t *testing.T) {
 
 // kubelet writes each status when the launcher has said what it knows.
 func kubelet(t *testing.T, client *fake.Clientset, statuses ...corev1.PodStatus) func(launcher.Progress) {
+	t.Helper()
 	return func(p launcher.Progress) {
 		if p.Pod == nil || len(statuses) == 0 {
 			return

@@ -14,38 +14,57 @@ import (
 // policies, merge their settings, expand templates, build the pod, mutate it, assert again what is enforced, hold it against the
 // constraints. A denial is a result; an error is our own failure.
 func (c *Compiled) Apply(in Input) (Result, error) {
-	policies, groups, asserted := c.selectPolicies(&in)
-	if denials := refusals(policies, &in, asserted); len(denials) > 0 {
-		return Result{Denials: denials}, nil
-	}
-	sel, denials, warnings := choose(policies, &in, groups)
+	x, denials, warnings := c.prepare(&in)
 	if len(denials) > 0 {
 		return Result{Denials: denials}, nil
 	}
-	plan := c.planFor(policies, sel)
-	if len(plan.errs) > 0 {
-		return Result{Denials: plan.errs}, nil
-	}
-	if denials := plan.checkSkeleton(&in, &warnings); len(denials) > 0 {
+	if denials := x.plan.checkSkeleton(&in, &warnings); len(denials) > 0 {
 		return Result{Denials: denials}, nil
 	}
-	x := &server{in: &in, plan: plan, s: plan.settings, hubNS: hubNamespace(policies, &in)}
-	if denials := append(x.expandNames(), x.expandAll()...); len(denials) > 0 {
+	if denials := x.expand(); len(denials) > 0 {
 		return Result{Denials: denials}, nil
 	}
-	pod := x.build()
-	x.keepMetadata(pod)
-	if denials := x.reassert(pod); len(denials) > 0 {
+	pod, denials := x.fit()
+	if len(denials) == 0 {
+		denials = constrain(pod, x.policies)
+	}
+	if len(denials) > 0 {
 		return Result{Denials: denials}, nil
 	}
-	if denials := constrain(pod, policies); len(denials) > 0 {
-		return Result{Denials: denials}, nil
-	}
-	r := Result{Pod: pod.DeepCopy(), Claim: x.buildClaim(), Names: x.names, Warnings: abridgedWarnings(warnings), Applied: plan.applied}
+	r := Result{Pod: pod.DeepCopy(), Claim: x.buildClaim(), Names: x.names, Warnings: abridgedWarnings(warnings), Applied: x.plan.applied}
 	if in.Provenance {
-		r.Provenance = provenance(policies, sel)
+		r.Provenance = provenance(x.policies, x.sel)
 	}
 	return r, nil
+}
+
+// prepare selects and merges: what of the work doesn't depend on the server's names. Warnings are for the caller.
+func (c *Compiled) prepare(in *Input) (x *server, denials []Denial, warnings []string) {
+	policies, groups, asserted := c.selectPolicies(in)
+	if denials := refusals(policies, in, asserted); len(denials) > 0 {
+		return nil, denials, nil
+	}
+	sel, denials, warnings := choose(policies, in, groups)
+	if len(denials) > 0 {
+		return nil, denials, nil
+	}
+	plan := c.planFor(policies, sel)
+	if len(plan.errs) > 0 {
+		return nil, plan.errs, nil
+	}
+	return &server{in: in, plan: plan, s: plan.settings, hubNS: hubNamespace(policies, in), policies: policies, sel: sel}, nil, warnings
+}
+
+// expand gives the server its names and fills in the templates.
+func (x *server) expand() []Denial {
+	return append(x.expandNames(), x.expandAll()...)
+}
+
+// fit builds the pod and asserts again what is enforced.
+func (x *server) fit() (*corev1.Pod, []Denial) {
+	pod := x.build()
+	x.keepMetadata(pod)
+	return pod, x.reassert(pod)
 }
 
 // refusals are the reasons to stop before anything is computed.

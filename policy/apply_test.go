@@ -28,7 +28,7 @@ func TestThePodOfEverySetting(t *testing.T) {
 	require.NoError(t, err)
 	in := aliceIn("research")
 	in.Identity.Server = "lab"
-	in.Identity.EnvSecret = "jupyter-alice-env-x7k2m9qa"
+	in.Identity.EnvSecret = "jupyter-alice--lab-env-x7k2m9qa"
 	in.Identity.EnvKeys = []string{"JUPYTERHUB_API_TOKEN", "JUPYTERHUB_SERVICE_URL", "JUPYTERHUB_SERVICE_PREFIX", "LD_PRELOAD"}
 	golden(t, "full.yaml", fitted(t, compiled(t, string(data)), in))
 }
@@ -77,6 +77,12 @@ func TestUnsetTakesAWeakerLayersValueAway(t *testing.T) {
 	assert.Equal(t, "b", envOf(pod)["A"])
 	assert.Equal(t, map[string]string{"w": "v"}, pod.Spec.NodeSelector)
 	assert.Nil(t, notebook(pod).SecurityContext)
+}
+
+// A port of 0 would have the API server refuse the pod.
+func TestAnUnsetPortIsNoPort(t *testing.T) {
+	c := compiled(t, baseline+namespaced("n", "{defaults: {unset: [port]}}"))
+	assert.Empty(t, notebook(fitted(t, c, aliceIn("research")).Pod).Ports)
 }
 
 func TestDenials(t *testing.T) {

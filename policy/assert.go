@@ -1,6 +1,9 @@
 package policy
 
 import (
+	"maps"
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -21,7 +24,7 @@ func (x *server) reassert(pod *corev1.Pod) []Denial {
 }
 
 // assertLayer puts the extra configurations first here: they replace whole fields, in which the layer's other settings then
-// stand.
+// stand. A layer's own environment wins over the variables of its other settings, as when the pod is built.
 func (x *server) assertLayer(pod *corev1.Pod, a assertion) {
 	if len(a) == 0 {
 		return
@@ -32,14 +35,36 @@ func (x *server) assertLayer(pod *corev1.Pod, a assertion) {
 			if !enforced || (p.setting == "extraPodConfig" || p.setting == "extraContainerConfig") != first {
 				continue
 			}
-			p.put(x, pod, sc)
+			p.put(x, pod, x.identities(p.setting, sc))
 			if notebook(pod) == nil {
 				return
 			}
 		}
+		if first {
+			x.assertVariables(pod, a)
+			x.assertCertificates(pod, a)
+		}
 	}
 	x.assertMetadata(pod, a)
 	x.assertEveryContainer(pod, a)
+}
+
+// identities are the keys of a scope as they stand in the pod: things may be named by templates.
+func (x *server) identities(setting string, sc scope) scope {
+	s := definitions[setting].shape
+	if s != byName && s != byMountPath {
+		return sc
+	}
+	out := scope{whole: sc.whole, keys: slices.Clone(sc.keys)}
+	for i, key := range out.keys {
+		if t, err := parseTemplate(key, placeholders); err == nil {
+			if text, err := t.expand(x.value); err == nil {
+				key = text
+			}
+		}
+		out.keys[i] = identityText(key, s)
+	}
+	return out
 }
 
 // assertEveryContainer: a restriction that held for the notebook alone could be walked around by a sidecar. A
@@ -49,30 +74,55 @@ func (x *server) assertEveryContainer(pod *corev1.Pod, a assertion) {
 	_, escalation := a["allowPrivilegeEscalation"]
 	noPrivilege := privileged && !isTrue(x.s.Privileged)
 	noEscalation := escalation && x.s.AllowPrivilegeEscalation != nil && !*x.s.AllowPrivilegeEscalation
+	restrict := func(sc **corev1.SecurityContext) {
+		if noPrivilege && *sc != nil && (*sc).Privileged != nil || noEscalation {
+			own := corev1.SecurityContext{} // it may be shared with a plan
+			if *sc != nil {
+				own = **sc
+			}
+			*sc = &own
+		}
+		if noPrivilege && *sc != nil {
+			(*sc).Privileged = nil
+		}
+		if noEscalation {
+			(*sc).AllowPrivilegeEscalation = x.s.AllowPrivilegeEscalation
+		}
+	}
 	for _, list := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
 		for i := range list {
-			c := &list[i]
-			if noPrivilege && c.SecurityContext != nil && c.SecurityContext.Privileged != nil {
-				containerContext(c).Privileged = nil
-			}
-			if noEscalation {
-				containerContext(c).AllowPrivilegeEscalation = x.s.AllowPrivilegeEscalation
-			}
+			restrict(&list[i].SecurityContext)
 		}
+	}
+	for i := range pod.Spec.EphemeralContainers {
+		restrict(&pod.Spec.EphemeralContainers[i].SecurityContext)
 	}
 }
 
-// assertMetadata: labels and annotations are built from several settings, so the enforced keys are taken from the
-// built whole.
+// assertMetadata: what labels and annotations say of the server itself is no setting's to change.
 func (x *server) assertMetadata(pod *corev1.Pod, a assertion) {
-	for _, setting := range []string{"commonLabels", "extraLabels"} {
-		if sc, ok := a[setting]; ok {
-			pod.Labels = putKeys(pod.Labels, x.podLabels(), scope{keys: sc.keys})
-		}
-	}
+	pod.Labels = x.assertLabels(pod.Labels, a, "extraLabels", x.s.ExtraLabels)
+	maps.Copy(pod.Labels, x.ownLabels())
 	if sc, ok := a["extraAnnotations"]; ok {
 		pod.Annotations = putKeys(pod.Annotations, x.podAnnotations(), scope{keys: sc.keys})
 	}
+}
+
+// assertLabels puts the labels that a layer enforces over weaker layers' labels of the other setting: commonLabels win over extra
+// ones where labels are built, whoever says them.
+func (x *server) assertLabels(labels map[string]string, a assertion, setting string, extra map[string]string) map[string]string {
+	for _, l := range []struct {
+		setting    string
+		other, own map[string]string
+	}{{setting, x.s.CommonLabels, extra}, {"commonLabels", extra, x.s.CommonLabels}} {
+		if sc, ok := a[l.setting]; ok {
+			from := make(map[string]string, len(l.other)+len(l.own))
+			maps.Copy(from, l.other)
+			maps.Copy(from, l.own)
+			labels = putKeys(labels, from, scope{keys: sc.keys})
+		}
+	}
+	return labels
 }
 
 func exactlyOneNotebook(pod *corev1.Pod) []Denial {

@@ -88,6 +88,171 @@ func TestEnforcedUnsetStaysAway(t *testing.T) {
 	assert.Equal(t, []corev1.Volume{{Name: "mine"}}, pod.Spec.Volumes)
 }
 
+// A map's keys are the namespace's to choose.
+func TestEnforcedUnsetFindsAThingUnderAnyKey(t *testing.T) {
+	c := compiled(t, baseline+clusterwide("e", "{enforced: {unset: ['initContainers[host]', 'volumes[host].hostPath', 'volumeMounts[/host/]']}}")+
+		namespaced("n", `{defaults: {initContainers: {a: {name: host, image: x}}, volumes: {a: {name: host, hostPath: {path: /}}}, volumeMounts: {a: {name: host, mountPath: /host}}}}`))
+	pod := fitted(t, c, aliceIn("research")).Pod
+	assert.Empty(t, pod.Spec.InitContainers)
+	assert.Equal(t, []corev1.Volume{{Name: "host"}}, pod.Spec.Volumes)
+	assert.Empty(t, notebook(pod).VolumeMounts)
+}
+
+// The kubelet takes the last of two variables of one name, and leaves a reference to a variable that comes later as it is
+// written.
+func TestAnEnforcedVariableIsWhatTheKubeletTakes(t *testing.T) {
+	const enforced = "{enforced: {environment: {A: '$(B)/good', B: good}, unset: ['environment[GONE]']}}"
+	for name, attack := range map[string]string{
+		"twice":       `{defaults: {extraContainerConfig: {env: [{name: B, value: x}, {name: A, value: x}, {name: A, value: evil}, {name: MINE}]}}}`,
+		"good, twice": `{enforced: {extraPodConfig: {containers: [{name: notebook, env: [{name: B, value: good}, {name: A, value: $(B)/good}, {name: A, value: evil}]}]}}}`,
+		"unset twice": `{defaults: {extraContainerConfig: {env: [{name: GONE, value: x}, {name: GONE, value: evil}]}}}`,
+		"out of turn": `{defaults: {extraContainerConfig: {env: [{name: A, value: $(B)/good}, {name: B, value: good}]}}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			pod := fitted(t, compiled(t, baseline+clusterwide("e", enforced)+namespaced("n", attack)), aliceIn("research")).Pod
+			var got []string
+			for _, e := range notebook(pod).Env {
+				if e.Name != "MINE" {
+					got = append(got, e.Name+"="+e.Value)
+				}
+			}
+			assert.Equal(t, []string{"B=good", "A=$(B)/good"}, got)
+		})
+	}
+}
+
+// Some settings land in variables, and a policy's own environment wins over those of its own layer or of weaker ones.
+func TestEnforcedSettingsThatLandInVariablesHold(t *testing.T) {
+	const overwritten = `environment: {JUPYTERHUB_DEBUG: evil, JUPYTERHUB_DISABLE_USER_CONFIG: "", JUPYTERHUB_DEFAULT_URL: /evil,
+		JUPYTERHUB_ROOT_DIR: /evil, JUPYTERHUB_SERVICE_URL: "http://evil:1/"}`
+	in := aliceIn("research")
+	in.Identity.Env = map[string]string{"JUPYTERHUB_SERVICE_URL": "http://0.0.0.0:1/", "JUPYTERHUB_SERVICE_PREFIX": "/user/alice/"}
+	for name, attack := range map[string]string{
+		"environment":          "{defaults: {" + overwritten + "}}",
+		"enforced environment": "{enforced: {" + overwritten + "}}",
+		"extraContainerConfig": "{defaults: {extraContainerConfig: {env: [{name: JUPYTERHUB_DEBUG, value: evil}]}}}",
+		"settings":             "{enforced: {debug: true, disableUserConfig: false, defaultUrl: /evil, notebookDir: /evil, ip: evil, port: 1}}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := compiled(t, baseline+clusterwide("e", "{enforced: {debug: false, disableUserConfig: true, defaultUrl: /lab, notebookDir: /home, ip: 127.0.0.1, port: 9999}}")+namespaced("n", attack))
+			env := envOf(fitted(t, c, in).Pod)
+			assert.NotContains(t, env, "JUPYTERHUB_DEBUG")
+			assert.Equal(t, "1", env["JUPYTERHUB_DISABLE_USER_CONFIG"])
+			assert.Equal(t, "/lab", env["JUPYTERHUB_DEFAULT_URL"])
+			assert.Equal(t, "/home", env["JUPYTERHUB_ROOT_DIR"])
+			assert.Equal(t, "http://127.0.0.1:9999/user/alice/", env["JUPYTERHUB_SERVICE_URL"])
+		})
+	}
+	own := compiled(t, baseline+clusterwide("e", "{enforced: {disableUserConfig: true, environment: {JUPYTERHUB_DISABLE_USER_CONFIG: own}}}"))
+	assert.Equal(t, "own", envOf(fitted(t, own, in).Pod)["JUPYTERHUB_DISABLE_USER_CONFIG"], "the layer's own environment wins")
+}
+
+func TestEnforcedInternalTLSHolds(t *testing.T) {
+	for name, c := range map[string]struct{ enforced, attack string }{
+		"against extraPodConfig":         {"{internalSsl: true}", "{defaults: {extraPodConfig: {volumes: [{name: jupyterhub-internal-certs, emptyDir: {}}]}}}"},
+		"against extraContainerConfig":   {"{internalSsl: true}", "{defaults: {extraContainerConfig: {volumeMounts: [], env: []}}}"},
+		"against environment":            {"{internalSsl: true}", "{enforced: {environment: {JUPYTERHUB_SSL_KEYFILE: /evil}}}"},
+		"beside a list of volumes":       {"{internalSsl: true, volumes: [{name: v}]}", "{}"},
+		"beside a list of mounts":        {"{internalSsl: true, volumeMounts: [{name: v, mountPath: /v}]}", "{}"},
+		"as a default, beside two lists": {"{volumes: [{name: v}], volumeMounts: [{name: v, mountPath: /v}]}", "{defaults: {internalSsl: true}}"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pod := fitted(t, compiled(t, baseline+clusterwide("e", "{enforced: "+c.enforced+"}")+namespaced("n", c.attack)), aliceIn("research")).Pod
+			require.NotNil(t, volume(pod, certificateVolume).Secret)
+			assert.Equal(t, "jupyter-alice", volume(pod, certificateVolume).Secret.SecretName)
+			assert.Contains(t, notebook(pod).VolumeMounts, corev1.VolumeMount{Name: certificateVolume, MountPath: "/etc/jupyterhub/ssl/"})
+			assert.Equal(t, "/etc/jupyterhub/ssl/ssl.key", envOf(pod)["JUPYTERHUB_SSL_KEYFILE"])
+		})
+	}
+}
+
+// The key of an item is its name, so a weaker layer that gives the same key another name would have the enforced thing gone.
+func TestEnforcedItemsKeepTheirNames(t *testing.T) {
+	const enforced = `{enforced: {initContainers: {guard: {image: guard}}, volumes: {home: {emptyDir: {}}}, volumeMounts: {home: {mountPath: /home}},
+		environment: {PROXY: {value: good}}}}`
+	for name, attack := range map[string]string{
+		"another name": `{defaults: {initContainers: {guard: {name: mine}}, volumes: {home: {name: mine}}, volumeMounts: {home: {name: mine, mountPath: /mine}}, environment: {PROXY: {name: MINE}},
+			extraPodConfig: {initContainers: [], volumes: []}}}`,
+		"a list": `{defaults: {initContainers: [{name: guard}], volumes: [{name: home}], volumeMounts: [{name: mine, mountPath: /home/}],
+			extraContainerConfig: {volumeMounts: [{name: mine, mountPath: /home/}], env: [{name: PROXY, value: evil}]}}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			pod := fitted(t, compiled(t, baseline+clusterwide("e", enforced)+namespaced("n", attack)), aliceIn("research")).Pod
+			require.Len(t, pod.Spec.InitContainers, 1)
+			assert.Equal(t, corev1.Container{Name: "guard", Image: "guard"}, pod.Spec.InitContainers[0])
+			assert.NotNil(t, volume(pod, "home").EmptyDir)
+			assert.Equal(t, []corev1.VolumeMount{{Name: "home", MountPath: "/home"}}, notebook(pod).VolumeMounts)
+			assert.Equal(t, "good", envOf(pod)["PROXY"])
+		})
+	}
+}
+
+func TestAnEnforcedPartOfAnItemKeepsTheNameThatTheClusterGives(t *testing.T) {
+	c := compiled(t, baseline+clusterwide("e", `{defaults: {volumes: {home: {name: data, emptyDir: {}}}, volumeMounts: {home: {name: data, mountPath: /home}}},
+			enforced: {volumeMounts: {home: {readOnly: true}}}}`)+
+		namespaced("n", "{defaults: {volumeMounts: {home: {name: mine}}, extraContainerConfig: {volumeMounts: []}}}"))
+	assert.Equal(t, []corev1.VolumeMount{{Name: "data", MountPath: "/home", ReadOnly: true}}, notebook(fitted(t, c, aliceIn("research")).Pod).VolumeMounts)
+}
+
+func TestEnforcedItemsMayBeNamedByTemplates(t *testing.T) {
+	c := compiled(t, baseline+clusterwide("e", `{enforced: {volumes: {home: {name: 'home-{username}', emptyDir: {}}}, volumeMounts: {home: {name: 'home-{username}', mountPath: '/home/{username}/'}},
+			initContainers: {guard: {name: 'guard-{username}', image: guard}}, unset: ['extraContainers[spy-{username}]']}}`)+
+		namespaced("n", `{defaults: {extraContainerConfig: {volumeMounts: [{name: mine, mountPath: /home/alice}]},
+			extraPodConfig: {volumes: [{name: home-alice, hostPath: {path: /}}], initContainers: [], containers: [{name: notebook}, {name: spy-alice}]}}}`))
+	pod := fitted(t, c, aliceIn("research")).Pod
+	assert.Equal(t, []corev1.Volume{{Name: "home-alice", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}}, pod.Spec.Volumes)
+	assert.Equal(t, []corev1.VolumeMount{{Name: "home-alice", MountPath: "/home/alice/"}}, notebook(pod).VolumeMounts)
+	assert.Equal(t, []corev1.Container{{Name: "guard-alice", Image: "guard"}}, pod.Spec.InitContainers)
+	assert.Len(t, pod.Spec.Containers, 1)
+}
+
+// commonLabels win over extra ones where labels are built, but not from a weaker layer over what is enforced.
+func TestEnforcedLabelsHoldAgainstTheOtherKind(t *testing.T) {
+	const ensure = "storagePvcEnsure: true"
+	for name, c := range map[string]struct{ enforced, attack string }{
+		"extra":  {"{extraLabels: {tier: closed}, storageExtraLabels: {tier: closed}}", "{enforced: {" + ensure + ", commonLabels: {tier: open}}}"},
+		"common": {"{commonLabels: {tier: closed}}", "{enforced: {" + ensure + ", extraLabels: {tier: open}, storageExtraLabels: {tier: open}}}"},
+		"both":   {"{commonLabels: {tier: closed}, extraLabels: {tier: outer}, storageExtraLabels: {tier: outer}}", "{defaults: {" + ensure + "}}"},
+		"own": {"{extraLabels: {tier: closed, component: x, hub.jupyter.org/username: x, slipway.dev/hub: x}, storageExtraLabels: {tier: closed, component: x, hub.jupyter.org/username: x}}",
+			"{defaults: {" + ensure + "}}"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := fitted(t, compiled(t, baseline+clusterwide("e", "{enforced: "+c.enforced+"}")+namespaced("n", c.attack)), aliceIn("research"))
+			for component, labels := range map[string]map[string]string{"singleuser-server": r.Pod.Labels, "singleuser-storage": r.Claim.Labels} {
+				assert.Equal(t, "closed", labels["tier"], component)
+				assert.Equal(t, component, labels["component"], component)
+				assert.Equal(t, "alice", labels[LabelUsername], component)
+				assert.Equal(t, "main", labels[LabelHub], component)
+			}
+		})
+	}
+}
+
+func TestAWholeSecurityContextIsKeptAway(t *testing.T) {
+	c := compiled(t, baseline+clusterwide("e", "{defaults: {uid: 1000, fsGid: 100}, enforced: {unset: [containerSecurityContext, podSecurityContext], containerSecurityContext: {runAsNonRoot: true}}}")+
+		namespaced("n", `{defaults: {containerSecurityContext: {procMount: Unmasked}, podSecurityContext: {sysctls: [{name: a, value: b}]},
+			extraContainerConfig: {securityContext: {capabilities: {add: [SYS_ADMIN]}}}, extraPodConfig: {securityContext: {runAsUser: 0}}}}`))
+	pod := fitted(t, c, aliceIn("research")).Pod
+	assert.Equal(t, &corev1.SecurityContext{RunAsUser: new(int64(1000)), RunAsNonRoot: new(true), AllowPrivilegeEscalation: new(false)}, notebook(pod).SecurityContext)
+	assert.Equal(t, &corev1.PodSecurityContext{FSGroup: new(int64(100))}, pod.Spec.SecurityContext)
+}
+
+func TestAnItemWithoutANameCannotBeKeptAway(t *testing.T) {
+	c := Compile(decoded(t, baseline+clusterwide("e", "{enforced: {unset: [tolerations, 'tolerations[gpu]']}}")))
+	require.Len(t, c.Errors(), 1)
+	assert.Equal(t, "spec.enforced.unset", c.Errors()[0].Field)
+	assert.Contains(t, c.Errors()[0].Message, `"tolerations[gpu]": its items have no name`)
+}
+
+// An account that extraPodConfig names isn't what is enforced there.
+func TestEnforcedAutomountLeavesTheAccountAlone(t *testing.T) {
+	c := compiled(t, baseline+clusterwide("e", "{enforced: {automountServiceAccountToken: false}}")+
+		namespaced("n", "{defaults: {extraPodConfig: {serviceAccountName: course, automountServiceAccountToken: true}}}"))
+	spec := fitted(t, c, aliceIn("research")).Pod.Spec
+	assert.Equal(t, "course", spec.ServiceAccountName)
+	assert.Equal(t, new(false), spec.AutomountServiceAccountToken)
+}
+
 func TestEnforcedListMeansExactlyTheseAndMapTheseAmongOthers(t *testing.T) {
 	side := namespaced("n", "{defaults: {extraContainers: {mine: {image: x}}, tolerations: {mine: {key: mine}}}}")
 	exact := compiled(t, baseline+clusterwide("e", "{enforced: {extraContainers: [{name: proxy, image: p}], tolerations: [{key: theirs}]}}")+side)
@@ -115,11 +280,15 @@ func TestConstraints(t *testing.T) {
 	for name, tc := range map[string]struct{ constraints, settings, field, want string }{
 		"memory over the maximum":        {"{memLimit: {max: 8Gi}}", "{memLimit: 16Gi}", "spec.containers", "have 16Gi of memory"},
 		"no memory limit":                {"{memLimit: {max: 8Gi}}", "{}", "spec.containers[notebook].resources.limits[memory]", "is missing"},
+		"a memory limit of 0":            {"{memLimit: {max: 8Gi}}", "{memLimit: 1Gi, extraContainers: [{name: x, image: x, resources: {limits: {memory: '0'}}}]}", "spec.containers[x].resources.limits[memory]", "is missing or 0"},
+		"an extra cpu limit of 0":        {"{cpuLimit: {max: '8'}}", "{cpuLimit: '1', extraResourceLimits: {cpu: '0'}}", "spec.containers[notebook].resources.limits[cpu]", "is missing or 0"},
 		"sum of containers":              {"{cpuLimit: {max: '2'}}", "{cpuLimit: '1500m', extraContainers: [{name: x, image: x, resources: {limits: {cpu: '1'}}}]}", "spec.containers", "2500m of cpu"},
 		"largest init container":         {"{memLimit: {max: 1Gi}}", "{memLimit: 1Gi, initContainers: [{name: x, image: x, resources: {limits: {memory: 2Gi}}}]}", "spec.containers", "2Gi of memory"},
 		"restartable init container":     {"{memLimit: {max: 1Gi}}", "{memLimit: 1Gi, initContainers: [{name: x, image: x, restartPolicy: Always, resources: {limits: {memory: 1Gi}}}]}", "spec.containers", "2Gi of memory"},
 		"request taken from the limit":   {"{memGuarantee: {max: 1Gi}}", "{memLimit: 2Gi}", "spec.containers", "2Gi of memory"},
 		"extended resource":              {"{extraResourceLimits: {nvidia.com/gpu: {max: '1'}}}", "{extraResourceLimits: {nvidia.com/gpu: '2'}}", "spec.containers", "2 of nvidia.com/gpu"},
+		"no limit on the node's disk":    {"{extraResourceLimits: {ephemeral-storage: {max: 1Gi}}}", "{}", "spec.containers[notebook].resources.limits[ephemeral-storage]", "is missing"},
+		"no memory limit, as an extra":   {"{extraResourceLimits: {memory: {max: 1Gi}}}", "{}", "spec.containers[notebook].resources.limits[memory]", "is missing"},
 		"limits of the pod itself":       {"{memLimit: {max: 1Gi}}", "{memLimit: 1Gi, extraPodConfig: {resources: {limits: {memory: 2Gi}}}}", "spec.resources", "2Gi of memory"},
 		"image":                          {"{image: {allow: ['quay.io/jupyter/*']}}", "{image: quay.io/evil/x}", "spec.containers[notebook].image", `"quay.io/evil/x" isn't allowed`},
 		"image of an init container":     {"{image: {allow: ['quay.io/*']}}", "{initContainers: [{name: i, image: docker.io/x}]}", "spec.initContainers[i].image", "isn't allowed"},

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"maps"
+	"path"
 	"reflect"
 	"slices"
 	"strconv"
@@ -41,7 +42,7 @@ var putters = []putter{
 	{"allowPrivilegeEscalation", putAllowPrivilegeEscalation},
 	{"containerSecurityContext", putContainerSecurityContext},
 	{"serviceAccount", putServiceAccount},
-	{"automountServiceAccountToken", putServiceAccount},
+	{"automountServiceAccountToken", putAutomount},
 	{"cpuGuarantee", putQuantity(requests, corev1.ResourceCPU, func(s *settings) *resource.Quantity { return s.CPUGuarantee })},
 	{"memGuarantee", putQuantity(requests, corev1.ResourceMemory, func(s *settings) *resource.Quantity { return s.MemGuarantee })},
 	{"extraResourceGuarantees", putExtraResources(requests, func(s *settings) map[string]resource.Quantity { return s.ExtraResourceGuarantees })},
@@ -81,12 +82,6 @@ func (x *server) build() *corev1.Pod {
 	}
 	for _, p := range putters {
 		p.put(x, pod, everything)
-		if p.setting == "volumeMounts" {
-			x.mountCertificates(pod)
-		}
-		if p.setting == "volumes" {
-			x.addCertificateVolume(pod)
-		}
 	}
 	tidy(pod)
 	return pod
@@ -171,6 +166,9 @@ func putItems[V any](into, from []V, sc scope, id func(*V) string) []V {
 			out = append(out, from[want])
 		default:
 			out[have] = from[want]
+			// The kubelet takes the last of two variables of one name.
+			rest := slices.DeleteFunc(out[have+1:], is)
+			out = out[:have+1+len(rest)]
 		}
 	}
 	return out
@@ -194,14 +192,25 @@ func putTerms[V any](into, from []V, sc scope) []V {
 	return out
 }
 
+// putPodSecurityContext: all of it means exactly these, over the settings that stand in it too.
 func putPodSecurityContext(x *server, pod *corev1.Pod, sc scope) {
 	own := *podContext(pod)
+	if sc.whole {
+		own = corev1.PodSecurityContext{FSGroup: x.s.FsGID, SupplementalGroups: x.s.SupplementalGIDs}
+	}
 	putFields(&own, &x.s.PodSecurityContext, sc)
 	pod.Spec.SecurityContext = &own
 }
 
+// putContainerSecurityContext does the same for the notebook.
 func putContainerSecurityContext(x *server, pod *corev1.Pod, sc scope) {
-	putFields(containerContext(notebook(pod)), &x.s.ContainerSecurityContext, sc)
+	own := containerContext(notebook(pod))
+	if sc.whole {
+		*own = corev1.SecurityContext{RunAsUser: x.s.UID, RunAsGroup: x.s.GID, AllowPrivilegeEscalation: x.s.AllowPrivilegeEscalation}
+		putPrivileged(x, pod, sc)
+		own = containerContext(notebook(pod))
+	}
+	putFields(own, &x.s.ContainerSecurityContext, sc)
 }
 
 // overlayFields has the field indexes of each type that a setting overlays, by JSON name.
@@ -238,13 +247,14 @@ func putPullPolicy(x *server, pod *corev1.Pod, _ scope) {
 	notebook(pod).ImagePullPolicy = *x.s.ImagePullPolicy
 }
 
-func putPort(x *server, pod *corev1.Pod, sc scope) {
-	port := corev1.ContainerPort{Name: "notebook-port"}
+func putPort(x *server, pod *corev1.Pod, _ scope) {
+	const name = "notebook-port"
+	var ports []corev1.ContainerPort
 	if x.s.Port != nil {
-		port.ContainerPort = *x.s.Port
+		ports = []corev1.ContainerPort{{Name: name, ContainerPort: *x.s.Port}}
 	}
 	nb := notebook(pod)
-	nb.Ports = putItems(nb.Ports, []corev1.ContainerPort{port}, scope{keys: []string{port.Name}}, func(p *corev1.ContainerPort) string { return p.Name })
+	nb.Ports = putItems(nb.Ports, ports, scope{keys: []string{name}}, func(p *corev1.ContainerPort) string { return p.Name })
 }
 
 // putArgs: without a command, arguments are dropped, as upstream: the image's own command doesn't expect them. The
@@ -259,12 +269,30 @@ func putArgs(x *server, pod *corev1.Pod, _ scope) {
 
 func putVolumeMounts(x *server, pod *corev1.Pod, sc scope) {
 	nb := notebook(pod)
-	nb.VolumeMounts = putItems(nb.VolumeMounts, x.s.VolumeMounts, sc, func(m *corev1.VolumeMount) string { return m.MountPath })
+	nb.VolumeMounts = putItems(nb.VolumeMounts, x.s.VolumeMounts, sc, mountPath)
+	if sc.whole {
+		x.mountCertificates(pod)
+	}
+}
+
+func mountPath(m *corev1.VolumeMount) string { return cleanPath(m.MountPath) }
+
+// cleanPath is how a mount path compares: /home/ is /home. What isn't there stays "".
+func cleanPath(at string) string {
+	if at == "" {
+		return ""
+	}
+	return path.Clean(at)
 }
 
 func putVolumes(x *server, pod *corev1.Pod, sc scope) {
-	pod.Spec.Volumes = putItems(pod.Spec.Volumes, x.s.Volumes, sc, func(v *corev1.Volume) string { return v.Name })
+	pod.Spec.Volumes = putItems(pod.Spec.Volumes, x.s.Volumes, sc, volumeName)
+	if sc.whole {
+		x.addCertificateVolume(pod)
+	}
 }
+
+func volumeName(v *corev1.Volume) string { return v.Name }
 
 func putInitContainers(x *server, pod *corev1.Pod, sc scope) {
 	pod.Spec.InitContainers = putItems(pod.Spec.InitContainers, x.s.InitContainers, sc, func(c *corev1.Container) string { return c.Name })
@@ -287,10 +315,14 @@ func putPriorityClass(x *server, pod *corev1.Pod, _ scope) {
 	pod.Spec.PriorityClassName = deref(x.s.PriorityClassName)
 }
 
-// putServiceAccount: without an account and without a word on it, no token is mounted, as upstream.
-func putServiceAccount(x *server, pod *corev1.Pod, _ scope) {
+func putServiceAccount(x *server, pod *corev1.Pod, sc scope) {
 	pod.Spec.ServiceAccountName = deref(x.s.ServiceAccount)
 	pod.Spec.DeprecatedServiceAccount = ""
+	putAutomount(x, pod, sc)
+}
+
+// putAutomount: without an account and without a word on it, no token is mounted, as upstream.
+func putAutomount(x *server, pod *corev1.Pod, _ scope) {
 	pod.Spec.AutomountServiceAccountToken = x.s.AutomountServiceAccountToken
 	if x.s.AutomountServiceAccountToken == nil && x.s.ServiceAccount == nil {
 		no := false

@@ -13,7 +13,8 @@ func (x *server) internalSSL() bool {
 func (x *server) mountCertificates(pod *corev1.Pod) {
 	if x.internalSSL() {
 		nb := notebook(pod)
-		nb.VolumeMounts = append(nb.VolumeMounts, corev1.VolumeMount{Name: certificateVolume, MountPath: deref(x.s.SecretMountPath)})
+		nb.VolumeMounts = putItems(nb.VolumeMounts, []corev1.VolumeMount{{Name: certificateVolume, MountPath: deref(x.s.SecretMountPath)}},
+			scope{keys: []string{cleanPath(deref(x.s.SecretMountPath))}}, mountPath)
 	}
 }
 
@@ -23,7 +24,29 @@ func (x *server) addCertificateVolume(pod *corev1.Pod) {
 	}
 	// 0777, which is what upstream sets.
 	mode := int32(0o777)
-	pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: certificateVolume, VolumeSource: corev1.VolumeSource{
+	pod.Spec.Volumes = putItems(pod.Spec.Volumes, []corev1.Volume{{Name: certificateVolume, VolumeSource: corev1.VolumeSource{
 		Secret: &corev1.SecretVolumeSource{SecretName: x.names.Secret, DefaultMode: &mode},
-	}})
+	}}}, scope{keys: []string{certificateVolume}}, volumeName)
+}
+
+var certificateVariableNames = []string{"JUPYTERHUB_SSL_KEYFILE", "JUPYTERHUB_SSL_CERTFILE", "JUPYTERHUB_SSL_CLIENT_CA"}
+
+func (x *server) certificateVariables(env environment) {
+	if !x.internalSSL() {
+		return
+	}
+	for i, file := range []string{"ssl.key", "ssl.crt", "notebooks-ca_trust.crt"} {
+		env.set(certificateVariableNames[i], deref(x.s.SecretMountPath)+file)
+	}
+}
+
+// assertCertificates puts what internal TLS needs on the pod once more, where a layer decides on it.
+func (x *server) assertCertificates(pod *corev1.Pod, a assertion) {
+	for _, setting := range []string{"internalSsl", "secretMountPath", "secretNameTemplate"} {
+		if _, enforced := a[setting]; enforced {
+			x.mountCertificates(pod)
+			x.addCertificateVolume(pod)
+			return
+		}
+	}
 }

@@ -11,29 +11,66 @@ import (
 	"github.com/slipway-hub/slipway/policy/v1alpha1"
 )
 
-// claimName is the claim that {pvc_name} stands for: one that this identity already has, else the template's name, so
-// that a changed template or slug never gives anybody an empty home.
-func (x *server) claimName(own string) string {
-	if x.s.RememberPVCName != nil && !*x.s.RememberPVCName {
-		return own
+// chooseClaim gives the claim that {pvc_name} stands for: one that this identity already has, else the template's name, so
+// that a changed template or slug never gives anybody an empty home. A choice that was made before is kept if it is
+// one of these.
+func (x *server) chooseClaim() *Denial {
+	x.ownClaim = x.names.Claim
+	candidates := x.claimCandidates()
+	switch chosen := x.in.Claim; {
+	case chosen == nil && len(candidates) > 0:
+		x.names.Claim = candidates[0]
+	case chosen == nil, *chosen == "", *chosen == x.ownClaim:
+	case slices.Contains(candidates, *chosen):
+		x.names.Claim = *chosen
+	default:
+		d := denyf(PolicyChanged, nil, "metadata.annotations["+AnnotationApplied+"]",
+			"the home claim %q isn't known here as one of user %q: try again", *chosen, x.in.Identity.User)
+		return &d
+	}
+	return x.claimConflict()
+}
+
+// claimCandidates are the claims that this identity has, the best one first.
+func (x *server) claimCandidates() []string {
+	if x.in.Claims == nil || x.s.RememberPVCName != nil && !*x.s.RememberPVCName {
+		return nil
 	}
 	legacy := ""
 	if x.s.HandleLegacyNames == nil || *x.s.HandleLegacyNames {
 		legacy = x.legacyClaimName()
 	}
 	var names []string
-	for i := range x.in.Claims {
-		if c := &x.in.Claims[i]; x.isCandidate(c) {
+	for _, c := range x.in.Claims.Of(x.in.Identity.User) {
+		if x.isCandidate(c) {
 			names = append(names, c.Name)
 		}
 	}
 	slices.SortFunc(names, func(a, b string) int {
-		return cmp.Or(-cmp.Compare(rank(a, own, legacy), rank(b, own, legacy)), cmp.Compare(a, b))
+		return cmp.Or(-cmp.Compare(rank(a, x.ownClaim, legacy), rank(b, x.ownClaim, legacy)), cmp.Compare(a, b))
 	})
-	if len(names) == 0 {
-		return own
+	return names
+}
+
+// claimConflict: two users, or two hubs, whose templates give one name would meet in one home (CVE-2020-15110). What a claim
+// says of whose it is can't be got around; a claim that says nothing is whoever's the template gives it to.
+func (x *server) claimConflict() *Denial {
+	if x.in.Claims == nil || x.names.Claim == "" {
+		return nil
 	}
-	return names[0]
+	c := x.in.Claims.Named(x.names.Claim)
+	if c == nil {
+		return nil
+	}
+	id := &x.in.Identity
+	user, has := c.Annotations[AnnotationUsername]
+	hub, labelled := c.Labels[LabelHub]
+	if (!has || user == id.User) && (!labelled || hub == id.Hub) {
+		return nil
+	}
+	d := denyf(IdentityConflict, nil, "pvcNameTemplate", "gives %q for user %q of hub %q, and that claim is another user's or hub's: use a template that tells them apart",
+		x.names.Claim, id.User, id.Hub)
+	return &d
 }
 
 // rank prefers the template's own name, then that of the escape scheme.
@@ -115,8 +152,12 @@ func (x *server) buildClaim() *corev1.PersistentVolumeClaim {
 			StorageClassName: s.StorageClass,
 		},
 	}
+	for _, a := range x.plan.asserted {
+		c.Labels = x.assertLabels(c.Labels, a, "storageExtraLabels", s.StorageExtraLabels)
+	}
 	c.Labels[labelComponentNew] = deref(s.ComponentLabel)
 	c.Labels[labelComponent] = "singleuser-storage"
+	c.Labels[LabelUsername] = LabelSlug(x.in.Identity.User)
 	c.Labels[LabelHub] = x.in.Identity.Hub
 	if s.StorageCapacity != nil {
 		c.Spec.Resources.Requests = corev1.ResourceList{corev1.ResourceStorage: *s.StorageCapacity}

@@ -39,7 +39,7 @@ func TestAUserKeepsTheClaimThatExists(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			in := aliceIn("research")
 			in.Identity.User = "A@b"
-			in.Claims = tc.claims
+			in.Claims = ClaimList(tc.claims)
 			r := fitted(t, compiled(t, baseline+namespaced("n", tc.spec)), in)
 			assert.Equal(t, tc.want, r.Pod.Spec.Volumes[0].PersistentVolumeClaim.ClaimName)
 			assert.Equal(t, tc.want, r.Claim.Name)

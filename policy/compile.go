@@ -119,7 +119,9 @@ func compilePolicy(ref PolicyRef, spec *v1alpha1.SpawnPolicySpec) *compiledPolic
 	p.compileSelection(path)
 	p.defaults = p.compileBlock(spec.Defaults, path.Child("defaults"))
 	p.enforced = p.compileBlock(spec.Enforced, path.Child("enforced"))
+	p.errs = append(p.errs, checkEnforcedUnset(p.enforced.unset, path.Child("enforced", "unset"))...)
 	p.compileProfiles(path.Child("profiles"))
+	p.errs = append(p.errs, checkAdditions(spec.Additions, path.Child("additions"))...)
 	p.errs = append(p.errs, checkConstraints(spec.Constraints, path.Child("constraints"))...)
 	return p
 }
@@ -212,7 +214,6 @@ func notBuiltYet(spec *v1alpha1.SpawnPolicySpec, path *field.Path) field.ErrorLi
 		{"expressions", len(spec.Expressions) > 0},
 		{"mutations", len(spec.Mutations) > 0},
 		{"validations", len(spec.Validations) > 0},
-		{"additions", spec.Additions != nil},
 		{"metadata.deny", spec.Metadata != nil && len(spec.Metadata.Deny) > 0},
 		{"enforcement", spec.Enforcement == v1alpha1.Audit},
 		{"deleteClaims", spec.DeleteClaims != nil},

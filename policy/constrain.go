@@ -68,7 +68,7 @@ type violations struct {
 	denials []Denial
 }
 
-func (v *violations) add(field, format string, args ...any) {
+func (v *violations) addf(field, format string, args ...any) {
 	v.denials = append(v.denials, denyf(ConstraintViolated, v.policy, field, format, args...))
 }
 
@@ -99,34 +99,37 @@ func requestOf(r *corev1.ResourceRequirements, name corev1.ResourceName) (resour
 	return limitOf(r, name)
 }
 
+// boundless are what a container without a limit may use all of; of extended resources it gets none.
+var boundless = []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourceEphemeralStorage}
+
 // bound holds for the effective total. A container without a limit on cpu or memory may use the whole node, so it is over
-// every bound; without one on an extended resource it gets none, and a request isn't needed at all.
+// every bound; a request isn't needed at all.
 func (v *violations) bound(pod *corev1.Pod, setting string, name corev1.ResourceName, b *v1alpha1.Bound, of amount) {
 	if b == nil || b.Max == nil {
 		return
 	}
 	path := "constraints." + setting + ".max"
-	needed := !strings.HasPrefix(setting, "extraResource") && !strings.HasSuffix(setting, "Guarantee")
-	if needed {
+	if slices.Contains(boundless, name) && !strings.HasSuffix(setting, "Guarantee") {
 		for _, where := range containersWithout(pod, name, of) {
-			v.add(where+".resources.limits["+string(name)+"]", "is missing, and %s allows at most %s", path, b.Max.String())
+			v.addf(where+".resources.limits["+string(name)+"]", "is missing or 0, and %s allows at most %s", path, b.Max.String())
 		}
 	}
 	total := effectiveTotal(pod, name, of)
 	if total.Cmp(*b.Max) > 0 {
-		v.add("spec.containers", "all containers together have %s of %s, and %s allows at most %s", total.String(), name, path, b.Max.String())
+		v.addf("spec.containers", "all containers together have %s of %s, and %s allows at most %s", total.String(), name, path, b.Max.String())
 	}
 	if pod.Spec.Resources != nil {
 		if q, ok := of(pod.Spec.Resources, name); ok && q.Cmp(*b.Max) > 0 {
-			v.add("spec.resources", "has %s of %s, and %s allows at most %s", q.String(), name, path, b.Max.String())
+			v.addf("spec.resources", "has %s of %s, and %s allows at most %s", q.String(), name, path, b.Max.String())
 		}
 	}
 }
 
+// containersWithout finds the containers that don't state an amount. The kubelet takes a limit of 0 for none.
 func containersWithout(pod *corev1.Pod, name corev1.ResourceName, of amount) []string {
 	var where []string
 	forEachContainer(pod, func(path string, c *corev1.Container) {
-		if _, ok := of(&c.Resources, name); !ok {
+		if q, ok := of(&c.Resources, name); !ok || q.IsZero() {
 			where = append(where, path)
 		}
 	})
@@ -181,7 +184,7 @@ func (v *violations) images(pod *corev1.Pod, rule *v1alpha1.ImageRule) {
 	}
 	check := func(path, image string) {
 		if !matchesAny(rule.Allow, image) {
-			v.add(path, "image %q isn't allowed: constraints.image.allow has %s", image, strings.Join(rule.Allow, ", "))
+			v.addf(path, "image %q isn't allowed: constraints.image.allow has %s", image, strings.Join(rule.Allow, ", "))
 		}
 	}
 	forEachContainer(pod, func(path string, c *corev1.Container) { check(path+".image", c.Image) })
@@ -207,13 +210,13 @@ func (v *violations) podSecurity(pod *corev1.Pod, level v1alpha1.PodSecurityLeve
 	}
 	evaluator, err := podSecurityEvaluator()
 	if err != nil {
-		v.add("constraints.podSecurity", "%v", err)
+		v.addf("constraints.podSecurity", "%v", err)
 		return
 	}
 	lv := psa.LevelVersion{Level: psa.Level(level), Version: psa.LatestVersion()}
 	for _, r := range evaluator.EvaluatePod(lv, &pod.ObjectMeta, &pod.Spec) {
 		if !r.Allowed {
-			v.add("spec", "violates Pod Security %q: %s (%s)", level, r.ForbiddenReason, r.ForbiddenDetail)
+			v.addf("spec", "violates Pod Security %q: %s (%s)", level, r.ForbiddenReason, r.ForbiddenDetail)
 		}
 	}
 }

@@ -31,8 +31,11 @@ const (
 	TemplateInvalid Code = "TemplateInvalid"
 	// ConstraintViolated: the fitted pod is outside a bound.
 	ConstraintViolated Code = "ConstraintViolated"
-	// FieldChanged: something fitted was changed.
+	// FieldChanged: something fitted was changed, or a label or annotation that only the cluster's own may change.
 	FieldChanged Code = "FieldChanged"
+	// NotGoverned: the pod would run outside policy where that isn't allowed: without the hub label, or while the webhook
+	// configuration that guards hub pods is missing or weakened.
+	NotGoverned Code = "NotGoverned"
 	// PolicyChanged: policy changed meanwhile; try again.
 	PolicyChanged Code = "PolicyChanged"
 )

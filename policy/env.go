@@ -2,7 +2,6 @@ package policy
 
 import (
 	"maps"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,7 +24,7 @@ func putEnvironment(x *server, pod *corev1.Pod, sc scope) {
 			}
 			names = append(names, key)
 		}
-		nb.Env = putItems(nb.Env, enforced, scope{keys: names}, func(e *corev1.EnvVar) string { return e.Name })
+		nb.Env = putVariables(nb.Env, enforced, names)
 		return
 	}
 	env := make(environment, len(x.s.Environment)+len(x.in.Identity.EnvKeys)+len(x.in.Identity.Env)+computedVariableCount)
@@ -36,13 +35,77 @@ func putEnvironment(x *server, pod *corev1.Pod, sc scope) {
 	for key, e := range x.s.Environment {
 		env.put(key, e)
 	}
-	if x.internalSSL() {
-		path := deref(x.s.SecretMountPath)
-		env.set("JUPYTERHUB_SSL_KEYFILE", path+"ssl.key")
-		env.set("JUPYTERHUB_SSL_CERTFILE", path+"ssl.crt")
-		env.set("JUPYTERHUB_SSL_CLIENT_CA", path+"notebooks-ca_trust.crt")
-	}
+	x.certificateVariables(env)
 	nb.Env = env.ordered()
+}
+
+// putVariables puts the enforced variables on a list, and takes away those that are named and not among them.
+func putVariables(into, enforced []corev1.EnvVar, names []string) []corev1.EnvVar {
+	out := putItems(into, enforced, scope{keys: names}, func(e *corev1.EnvVar) string { return e.Name })
+	if !refersAhead(out, names) {
+		return out
+	}
+	env := make(environment, len(out))
+	for _, e := range out {
+		env[e.Name] = e
+	}
+	return env.ordered()
+}
+
+// refersAhead says whether one of the named variables refers to one that stands after it: the kubelet would leave the
+// reference as it is written.
+func refersAhead(list []corev1.EnvVar, names []string) bool {
+	later := map[string]bool{}
+	for _, e := range slices.Backward(list) {
+		if slices.Contains(names, e.Name) && slices.ContainsFunc(references(e), func(name string) bool { return later[name] }) {
+			return true
+		}
+		later[e.Name] = true
+	}
+	return false
+}
+
+// variablesOf has the settings that land in variables, which an environment may name too.
+var variablesOf = map[string][]string{
+	"ip":                {serviceURLVariable},
+	"port":              {serviceURLVariable},
+	"defaultUrl":        {"JUPYTERHUB_DEFAULT_URL"},
+	"notebookDir":       {"JUPYTERHUB_ROOT_DIR"},
+	"debug":             {"JUPYTERHUB_DEBUG"},
+	"disableUserConfig": {"JUPYTERHUB_DISABLE_USER_CONFIG"},
+	"internalSsl":       certificateVariableNames,
+	"secretMountPath":   certificateVariableNames,
+}
+
+// assertVariables puts the variables of a layer's settings on the notebook once more: by its environment a weaker layer
+// could have said otherwise.
+func (x *server) assertVariables(pod *corev1.Pod, a assertion) {
+	var names []string
+	for setting, variables := range variablesOf {
+		if _, enforced := a[setting]; enforced {
+			names = append(names, variables...)
+		}
+	}
+	if len(names) == 0 {
+		return
+	}
+	env := environment{}
+	x.hubVariables(env)
+	x.computedVariables(env)
+	x.certificateVariables(env)
+	slices.Sort(names)
+	names = slices.DeleteFunc(slices.Compact(names), func(name string) bool {
+		_, given := env[name]
+		return name == serviceURLVariable && !given // only the hub knows the rest of it
+	})
+	var enforced []corev1.EnvVar
+	for _, name := range names {
+		if e, has := env[name]; has {
+			enforced = append(enforced, e)
+		}
+	}
+	nb := notebook(pod)
+	nb.Env = putVariables(nb.Env, enforced, names)
 }
 
 // computedVariableCount is about how many variables come from neither hub nor policy.
@@ -123,18 +186,22 @@ func (x *server) computedVariables(env environment) {
 	}
 }
 
+const serviceURLVariable = "JUPYTERHUB_SERVICE_URL"
+
 // serviceURL says where the server listens. The hub passes it too, but policy decides on address and port.
 func (x *server) serviceURL(env environment) {
-	const name = "JUPYTERHUB_SERVICE_URL"
-	if _, given := env[name]; !given || x.s.Port == nil {
+	if _, given := env[serviceURLVariable]; !given || x.s.Port == nil {
 		return
 	}
 	host := strings.TrimSuffix(strings.TrimPrefix(deref(x.s.IP), "["), "]")
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
 	scheme := "http"
 	if isTrue(x.s.InternalSSL) { // also where no certificates are mounted, as upstream
 		scheme = "https"
 	}
-	env.set(name, scheme+"://"+net.JoinHostPort(host, strconv.Itoa(int(*x.s.Port)))+x.servicePrefix(env))
+	env.set(serviceURLVariable, scheme+"://"+host+":"+strconv.Itoa(int(*x.s.Port))+x.servicePrefix(env))
 }
 
 // servicePrefix is the server's path, "/" where the hub doesn't say: as text where it is at hand, else for the kubelet to

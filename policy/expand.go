@@ -86,11 +86,15 @@ func (ts *templates) parseNames(value any, s shape, known []string, path *field.
 
 // server is one server in the making: the names and values that templates are expanded with.
 type server struct {
-	in    *Input
-	plan  *plan
-	s     *settings
-	hubNS string
-	names Names
+	in       *Input
+	policies []*compiledPolicy
+	sel      selection
+	plan     *plan
+	s        *settings
+	hubNS    string
+	names    Names
+	// ownClaim is the claim's name by the template, which names.Claim is unless another was chosen.
+	ownClaim string
 }
 
 // value gives what a placeholder stands for.
@@ -243,7 +247,7 @@ func (e *expander) expanded(v reflect.Value) reflect.Value {
 
 // expandedItem keeps the name of a variable that is called after its key.
 func (e *expander) expandedItem(key, item reflect.Value) reflect.Value {
-	v, ok := item.Interface().(corev1.EnvVar)
+	v, ok := reflect.TypeAssert[corev1.EnvVar](item)
 	if !ok || v.Name != key.String() {
 		return e.expanded(item)
 	}
@@ -279,7 +283,7 @@ func hasTemplate(v reflect.Value) bool {
 			}
 		}
 	case reflect.Struct:
-		for i := range v.NumField() {
+		for i := range v.NumField() { //nolint:modernize // Fields describes each field anew, and this is done for every pod
 			if hasTemplate(v.Field(i)) {
 				return true
 			}

@@ -3,9 +3,8 @@ package policy
 import (
 	"testing"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
 )
 
 const testCaller = "system:serviceaccount:jupyter:hub"

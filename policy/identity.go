@@ -2,9 +2,11 @@ package policy
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	sigsjson "sigs.k8s.io/json"
@@ -18,6 +20,9 @@ var (
 		AnnotationOptions, AnnotationUserAnnotations, AnnotationEnvSecret, AnnotationEnvKeys,
 	}
 )
+
+// maxIdentity bounds each identity annotation, in bytes: it is read by each request, and nobody's groups and choices are more.
+const maxIdentity = 32 << 10
 
 // IsIdentityLabel says whether key is a label that a skeleton speaks with.
 func IsIdentityLabel(key string) bool { return slices.Contains(identityLabels, key) }
@@ -42,6 +47,9 @@ func IdentityOf(pod *corev1.Pod) (Identity, []Denial) {
 	if id.User == "" {
 		r.deny("metadata.annotations["+AnnotationUsername+"]", "is missing: it must be the user's name")
 	}
+	if r.boundSizes() {
+		return id, r.denials
+	}
 	if text, ok := pod.Annotations[AnnotationUserID]; ok {
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
@@ -61,6 +69,18 @@ func IdentityOf(pod *corev1.Pod) (Identity, []Denial) {
 type identityReader struct {
 	annotations map[string]string
 	denials     []Denial
+}
+
+// boundSizes denies annotations that are too large to be read, and says whether there are any.
+func (r *identityReader) boundSizes() bool {
+	large := false
+	for _, key := range identityAnnotations {
+		if n := len(r.annotations[key]); n > maxIdentity {
+			r.deny("metadata.annotations["+key+"]", fmt.Sprintf("has %d bytes: at most %d are read", n, maxIdentity))
+			large = true
+		}
+	}
+	return large
 }
 
 func (r *identityReader) deny(field, message string) {
@@ -129,9 +149,15 @@ func asJSON(v any) string {
 // podLabels are those of the fitted pod: KubeSpawner's, and the hub label.
 func (x *server) podLabels() map[string]string {
 	labels := x.commonLabels(x.s.ExtraLabels)
+	maps.Copy(labels, x.ownLabels())
+	return labels
+}
+
+// ownLabels are those of the pod that neither extra nor common ones replace.
+func (x *server) ownLabels() map[string]string {
+	labels := x.in.Identity.Labels()
 	labels[labelComponentNew] = deref(x.s.ComponentLabel)
 	labels[labelComponent] = deref(x.s.ComponentLabel)
-	maps.Copy(labels, x.in.Identity.Labels())
 	return labels
 }
 
@@ -142,6 +168,14 @@ func (x *server) podAnnotations() map[string]string {
 		annotations = map[string]string{}
 	}
 	maps.Copy(annotations, x.in.Identity.Annotations())
-	annotations[AnnotationApplied] = x.plan.appliedJSON
+	annotations[AnnotationApplied] = x.applied()
 	return annotations
+}
+
+// applied is the value of the annotation that says which policies made the pod.
+func (x *server) applied() string {
+	if x.names.Claim == x.ownClaim {
+		return x.plan.appliedJSON
+	}
+	return strings.TrimSuffix(x.plan.appliedJSON, "}") + `,"claim":` + asJSON(x.names.Claim) + "}"
 }

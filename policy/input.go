@@ -14,8 +14,11 @@ type Input struct {
 	// Caller is the account that creates the skeleton, as in userInfo.username of the request
 	// ("system:serviceaccount:jupyter:hub"). Empty: an account that policy lists is assumed (offline use).
 	Caller string
-	// Claims are the metadata of the claims that exist in the namespace; nil where none do.
-	Claims []metav1.PartialObjectMetadata
+	// Claims are those that exist in the namespace; nil where none do.
+	Claims Claims
+	// Claim is the claim that was chosen when the pod was fitted, "" the template's own; nil: choose. It is taken only if it
+	// is one that could be chosen by Claims too.
+	Claim *string
 	// Sent is the pod as the caller sent it; only skeleton mode Keep builds on it. May be nil.
 	Sent *corev1.Pod
 	// Surplus are the field paths of Sent that are neither identity nor a bare skeleton's (see Surplus); Strict
@@ -23,6 +26,38 @@ type Input struct {
 	Surplus []string
 	// Provenance asks for Result.Provenance; it costs a second, slower pass.
 	Provenance bool
+}
+
+// Claims are the claims of one namespace, with their metadata alone. Answers must not change while a pod is fitted.
+type Claims interface {
+	// Of gives those whose annotation names this user, in any order.
+	Of(user string) []*metav1.PartialObjectMetadata
+	// Named gives the one of this name; nil where there is none.
+	Named(name string) *metav1.PartialObjectMetadata
+}
+
+// ClaimList are claims in memory.
+type ClaimList []metav1.PartialObjectMetadata
+
+// Of gives those of a user.
+func (l ClaimList) Of(user string) []*metav1.PartialObjectMetadata {
+	var of []*metav1.PartialObjectMetadata
+	for i := range l {
+		if l[i].Annotations[AnnotationUsername] == user {
+			of = append(of, &l[i])
+		}
+	}
+	return of
+}
+
+// Named gives the one of this name.
+func (l ClaimList) Named(name string) *metav1.PartialObjectMetadata {
+	for i := range l {
+		if l[i].Name == name {
+			return &l[i]
+		}
+	}
+	return nil
 }
 
 // Namespace is what the engine knows of the pod's namespace.
@@ -88,6 +123,11 @@ type Applied struct {
 	Policies []PolicyRef `json:"policies"`
 	// Hash of the policies' specs, 16 hex digits.
 	Hash string `json:"hash"`
+	// Labels and Annotations are the keys that policy gave the pod, sorted: while it runs they don't change.
+	Labels      []string `json:"labels,omitempty"`
+	Annotations []string `json:"annotations,omitempty"`
+	// Claim is the home claim where it isn't the one of pvcNameTemplate.
+	Claim string `json:"claim,omitempty"`
 }
 
 // PolicyRef names a policy at one generation. Namespace is empty for a ClusterSpawnPolicy.

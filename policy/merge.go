@@ -93,12 +93,46 @@ func named(item tree, key string) tree {
 
 // identity is what makes two items the same thing: the name, or for mounts the path.
 func identity(item tree, s shape) string {
-	key := "name"
 	if s == byMountPath {
-		key = "mountPath"
+		at, _ := item["mountPath"].(string)
+		return identityText(at, s)
 	}
-	id, _ := item[key].(string)
+	id, _ := item["name"].(string)
 	return id
+}
+
+// identityText is an identity that was written by itself, as in an unset path.
+func identityText(text string, s shape) string {
+	if s == byMountPath {
+		return cleanPath(text)
+	}
+	return text
+}
+
+// allNamed gives every item of a block the name that its key stands for: the one that below has for it, or the key itself.
+func allNamed(block, below tree) tree {
+	all := maps.Clone(block)
+	for setting, value := range block {
+		keyed, ok := value.(tree)
+		if shape := definitions[setting].shape; !ok || shape != byName && shape != byMountPath && setting != "environment" {
+			continue
+		}
+		weaker, _ := below[setting].(tree)
+		items := maps.Clone(keyed)
+		for key, v := range keyed {
+			item, ok := v.(tree)
+			if !ok {
+				continue
+			}
+			name := key
+			if w, ok := weaker[key].(tree); ok {
+				name, _ = named(w, key)["name"].(string)
+			}
+			items[key] = named(item, name)
+		}
+		all[setting] = items
+	}
+	return all
 }
 
 // asList gives a list setting its final form: a map's items in the order of their keys, named by them. Two items of

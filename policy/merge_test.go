@@ -12,10 +12,9 @@ import (
 
 func treeOf(t testing.TB, text string) tree {
 	t.Helper()
-	out := tree{}
 	data, err := yaml.YAMLToJSON([]byte(text))
 	require.NoError(t, err)
-	out, err = asTree(data)
+	out, err := asTree(data)
 	require.NoError(t, err)
 	return out
 }
@@ -57,8 +56,10 @@ func TestUnset(t *testing.T) {
 		{"environment[DEBUG]", "{environment: {DEBUG: '1', A: '2'}}", "{environment: {A: '2'}}"},
 		{"nodeSelector[kubernetes.io/arch]", "{nodeSelector: {kubernetes.io/arch: arm64}}", "{nodeSelector: {}}"},
 		{"volumes[home]", "{volumes: [{name: home}, {name: x}]}", "{volumes: [{name: x}]}"},
+		{"volumes[home]", "{volumes: {a: {name: home}, b: {emptyDir: {}}}}", "{volumes: {b: {emptyDir: {}}}}"},
 		{"volumes[home].emptyDir", "{volumes: [{name: home, emptyDir: {}}]}", "{volumes: [{name: home}]}"},
-		{"volumeMounts[/home]", "{volumeMounts: [{name: h, mountPath: /home}]}", "{volumeMounts: []}"},
+		{"volumeMounts[/home]", "{volumeMounts: [{name: h, mountPath: /home/}]}", "{volumeMounts: []}"},
+		{"volumeMounts[/home/]", "{volumeMounts: {h: {mountPath: /home}, i: {mountPath: /i}}}", "{volumeMounts: {i: {mountPath: /i}}}"},
 		{"tolerations[0]", "{tolerations: [{key: a}, {key: b}]}", "{tolerations: [{key: b}]}"},
 		{"extraPodConfig.dnsConfig.searches", "{extraPodConfig: {dnsConfig: {searches: [a], options: []}}}", "{extraPodConfig: {dnsConfig: {options: []}}}"},
 		{"image", "{}", "{}"},

@@ -28,7 +28,9 @@ func (x *server) expandNames() []Denial {
 	if len(denials) > 0 {
 		return denials
 	}
-	x.names.Claim = x.claimName(x.names.Claim)
+	if d := x.chooseClaim(); d != nil {
+		denials = append(denials, *d)
+	}
 	if host, err := x.connectHost(); err != nil {
 		denials = append(denials, denyf(TemplateInvalid, nil, "podConnectIp", "%v", err))
 	} else if host != "" {
@@ -69,6 +71,10 @@ func (x *server) checkNames() []Denial {
 		denials = append(denials, denyf(NameMismatch, nil, "metadata.namespace",
 			"the pod is in namespace %q, but userNamespaceTemplate gives %q", x.in.Namespace.Name, x.names.Namespace))
 	}
+	if secret := x.in.Identity.EnvSecret; secret != "" && !isEnvSecretOf(secret, x.names.Pod) {
+		denials = append(denials, denyf(IdentityInvalid, nil, "metadata.annotations["+AnnotationEnvSecret+"]",
+			"names Secret %q: the Secret with the environment of this pod is called %s-env- and 8 of a to z and 0 to 9", secret, x.names.Pod))
+	}
 	if problems := validation.IsDNS1123Subdomain(x.names.Pod); len(problems) > 0 {
 		denials = append(denials, denyf(NameMismatch, nil, "podNameTemplate", "gives %q, which is no name for a pod: %s", x.names.Pod, problems[0]))
 	}
@@ -76,6 +82,13 @@ func (x *server) checkNames() []Denial {
 		denials = append(denials, denyf(NameMismatch, nil, "pvcNameTemplate", "gives %q, which is no name for a claim: %s", x.names.Claim, problems[0]))
 	}
 	return denials
+}
+
+// isEnvSecretOf: a launcher can't have its pod read any other Secret of the namespace, another server's above all.
+func isEnvSecretOf(secret, pod string) bool {
+	random, ok := strings.CutPrefix(secret, pod+"-env-")
+	const length = 8
+	return ok && len(random) == length && strings.Trim(random, "abcdefghijklmnopqrstuvwxyz0123456789") == ""
 }
 
 func deref(s *string) string {

@@ -44,8 +44,10 @@ type plan struct {
 	hubEnv, metadataAllow [][]string
 	// adoptUnlabelled: claims without a hub label may be a user's home.
 	adoptUnlabelled bool
-	// appliedJSON is applied as the annotation holds it.
+	// appliedJSON is applied as the annotation holds it, where the claim is the template's own.
 	appliedJSON string
+	// additions say what may be added after the pod was fitted.
+	additions additions
 }
 
 // planCache keeps plans, by policies and selection. What was typed by a user is never kept, so its size is
@@ -84,14 +86,9 @@ func (c *Compiled) planFor(policies []*compiledPolicy, sel selection) *plan {
 }
 
 func newPlan(policies []*compiledPolicy, sel selection) *plan {
-	p := &plan{mode: skeletonMode(policies), adoptUnlabelled: adoptsUnlabelled(policies)}
-	merged := tree{}
+	p := &plan{mode: skeletonMode(policies), adoptUnlabelled: adoptsUnlabelled(policies), additions: additionsOf(policies)}
 	layers := layersOf(policies, sel)
-	for i := range layers {
-		var errs field.ErrorList
-		merged, errs = layers[i].over(merged)
-		p.blame(layers[i].policy, errs)
-	}
+	merged := p.merge(layers)
 	if len(p.errs) > 0 {
 		return p
 	}
@@ -100,8 +97,12 @@ func newPlan(policies []*compiledPolicy, sel selection) *plan {
 	errs = append(errs, checkComplete(merged)...)
 	if len(errs) == 0 {
 		p.templates, errs = compileTemplates(p.settings, merged, nil)
+		errs = append(errs, checkSettings(p.settings, nil)...) // what a user typed is here for the first time
 	}
 	p.blame(nil, errs)
+	if len(p.errs) > 0 {
+		return p
+	}
 	p.asserted[0] = assertionOf(layers, layerNamespaceEnforced, merged)
 	p.asserted[1] = assertionOf(layers, layerClusterEnforced, merged)
 	p.applied.Hash = hashOf(policies)
@@ -114,12 +115,43 @@ func newPlan(policies []*compiledPolicy, sel selection) *plan {
 			p.metadataAllow = append(p.metadataAllow, c.spec.Metadata.Allow)
 		}
 	}
+	p.applied.Labels, p.applied.Annotations = governedKeys(p.settings)
 	encoded, err := json.Marshal(p.applied)
 	if err != nil {
 		p.errs = append(p.errs, denyf(PolicyInvalid, nil, "", "encode the applied policies: %v", err))
 	}
 	p.appliedJSON = string(encoded)
 	return p
+}
+
+// governedKeys are the keys of labels and annotations that policy gives a pod, beside those that say who it is for.
+func governedKeys(s *settings) (labels, annotations []string) {
+	all := map[string]string{labelComponent: "", labelComponentNew: ""}
+	maps.Copy(all, s.CommonLabels)
+	maps.Copy(all, s.ExtraLabels)
+	return slices.Sorted(maps.Keys(all)), slices.Sorted(maps.Keys(s.ExtraAnnotations))
+}
+
+// merge puts the layers over each other. Enforced things have the names that their keys stand for at that point; what the
+// cluster enforces, those that the cluster gives: a namespace could otherwise have it gone by another name.
+func (p *plan) merge(layers []layer) tree {
+	merged, cluster := tree{}, tree{}
+	for i := range layers {
+		l := &layers[i]
+		switch l.name {
+		case layerNamespaceEnforced:
+			l.block.tree = allNamed(l.block.tree, merged)
+		case layerClusterEnforced:
+			l.block.tree = allNamed(l.block.tree, cluster)
+		}
+		var errs field.ErrorList
+		merged, errs = l.over(merged)
+		p.blame(l.policy, errs)
+		if l.policy == nil || l.policy.Namespace == "" {
+			cluster, _ = l.over(cluster)
+		}
+	}
+	return merged
 }
 
 func (p *plan) blame(policy *PolicyRef, errs field.ErrorList) {
@@ -222,7 +254,12 @@ func scopeOf(setting string, value, merged any) scope {
 	for key, item := range keyed {
 		switch shape := definitions[setting].shape; shape {
 		case byName, byMountPath:
-			key = identityOf(key, item, merged, shape)
+			if m, ok := merged.(tree); ok && m[key] != nil {
+				item = m[key] // a part of an item has its identity from a weaker layer
+			}
+			if t, ok := item.(tree); ok {
+				key = identity(named(t, key), shape)
+			}
 		case anonymous:
 			// Without an identity, an item is known by its place in the merged list.
 			key = strconv.Itoa(slices.Index(order, key))
@@ -231,19 +268,4 @@ func scopeOf(setting string, value, merged any) scope {
 		s.keys = append(s.keys, key)
 	}
 	return s
-}
-
-// identityOf is what an enforced item of a map is known by on the pod. A part of an item leaves that to the weaker layer.
-func identityOf(key string, item, merged any, s shape) string {
-	if t, ok := item.(tree); ok {
-		if id := identity(named(t, key), s); id != "" {
-			return id
-		}
-	}
-	if m, ok := merged.(tree); ok {
-		if t, ok := m[key].(tree); ok {
-			return identity(named(t, key), s)
-		}
-	}
-	return ""
 }

@@ -363,7 +363,9 @@ func (s *selection) answerTyped(o *compiledOption, typed string, id *Identity, g
 func substituted(t tree, value string) tree {
 	out := make(tree, len(t))
 	for name, v := range t {
-		out[name] = substituteIn(v, value, definitions[name].expand != nil)
+		// JupyterHub itself expands these two.
+		formatted := name == "defaultUrl" || name == "notebookDir"
+		out[name] = substituteIn(v, value, formatted || definitions[name].expand != nil)
 	}
 	return out
 }

@@ -18,7 +18,7 @@ spec:
     settings: {environment: {A: small}}
     options:
     - name: image
-      unlistedChoice: {validationRegex: "ok/.*", settings: {image: "{value}", environment: {TYPED: "{value}"}}}
+      unlistedChoice: {validationRegex: "ok/.*", settings: {image: "{value}", defaultUrl: "/{value}", environment: {TYPED: "{value}"}}}
       choices:
       - {name: one, settings: {image: one}}
       - {name: two, default: true, settings: {image: two}}
@@ -93,6 +93,24 @@ func TestTypedTextIsNeverATemplate(t *testing.T) {
 	pod := fitted(t, compiled(t, profiles), in).Pod
 	assert.Equal(t, "ok/{unescaped_username}{boom}", envOf(pod)["TYPED"])
 	assert.Equal(t, "ok/{unescaped_username}{boom}", notebook(pod).Image)
+	assert.Equal(t, "/ok/{unescaped_username}{boom}", envOf(pod)["JUPYTERHUB_DEFAULT_URL"])
+	in.Identity.Options = map[string]string{"image--unlisted-choice": "ok/{username}"}
+	assert.Equal(t, "/ok/{username}", envOf(fitted(t, compiled(t, profiles), in).Pod)["JUPYTERHUB_DEFAULT_URL"])
+}
+
+func TestTypedTextMeetsTheRulesOfItsSetting(t *testing.T) {
+	in := aliceIn("research")
+	in.Identity.Options = map[string]string{"o--unlisted-choice": "5"}
+	for field, settings := range map[string]string{
+		"extraPodConfig.priority":   "{extraPodConfig: {priority: 5, hostname: 'h{value}'}}",
+		"extraContainerConfig.name": "{extraContainerConfig: {name: 'n{value}'}}",
+		"slugScheme":                "{slugScheme: 's{value}'}",
+	} {
+		c := compiled(t, baseline+namespaced("n", "{profiles: [{slug: a, options: [{name: o, unlistedChoice: {settings: "+settings+"}}]}]}"))
+		d := denied(t, c, in)
+		assert.Equal(t, PolicyInvalid, d[0].Code)
+		assert.Equal(t, field, d[0].Field)
+	}
 }
 
 func TestProfileUnsetsAndMerges(t *testing.T) {

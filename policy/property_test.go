@@ -22,16 +22,29 @@ var blocks = []string{
 	"{volumes: {w: {emptyDir: {medium: Memory}}}}", "{extraPodConfig: {hostname: '{username}', tolerations: [{operator: Exists}]}}",
 	"{extraContainerConfig: {env: [], tty: true}}", "{extraContainers: {side: {image: s}}}", "{extraLabels: {l: '{user_server}'}}",
 	"{initContainers: [{name: i, image: i, securityContext: {privileged: true}}]}", "{privileged: false, uid: 5}", "{}",
+	"{extraContainerConfig: {env: [{name: A, value: x}, {name: A, value: y}, {name: JUPYTERHUB_DEBUG}]}}",
+	"{extraPodConfig: {initContainers: [], volumes: [{name: v}], securityContext: {runAsUser: 0}}}", "{unset: ['initContainers[i]', extraLabels, debug]}",
+}
+
+// undoing are blocks of a namespace's that give the cluster's keys other names, or the same label or variable in another way;
+// among the cluster's own policies that is its own business.
+var undoing = []string{
+	"{initContainers: {i: {name: j, image: j}}, environment: {A: {name: C, value: x}}}", "{commonLabels: {l: c}}",
+	"{environment: {JUPYTERHUB_DEBUG: '', C: x}}",
 }
 
 // drawPolicies draws a few policies of both kinds, with names that are all different.
 func drawPolicies(t *rapid.T) Policies {
 	text := baseline
 	for i := range rapid.IntRange(0, 5).Draw(t, "policies") {
+		cluster, of := rapid.Bool().Draw(t, "cluster"), blocks
+		if !cluster {
+			of = slices.Concat(blocks, undoing)
+		}
 		spec := fmt.Sprintf("{priority: %d, defaults: %s, enforced: %s}", rapid.IntRange(-1, 1).Draw(t, "priority"),
-			rapid.SampledFrom(blocks).Draw(t, "defaults"), rapid.SampledFrom(blocks).Draw(t, "enforced"))
+			rapid.SampledFrom(of).Draw(t, "defaults"), rapid.SampledFrom(of).Draw(t, "enforced"))
 		name := fmt.Sprintf("p%d", i)
-		if rapid.Bool().Draw(t, "cluster") {
+		if cluster {
 			text += clusterwide(name, spec)
 		} else {
 			text += namespaced(name, spec)
@@ -136,11 +149,11 @@ func TestAssertingTwiceChangesNothing(t *testing.T) {
 	})
 }
 
-// Within one layer, merging step by step or in any grouping gives the same: a block is put over what is below it.
 func TestClusterEnforcedHoldsWhateverElseIsSaid(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := drawPolicies(t)
-		strong, err := Decode("strong.yaml", []byte(clusterwide("zz", "{priority: 100, enforced: {image: good, nodeSelector: {pool: users}, environment: {A: enforced}, privileged: false}}")))
+		strong, err := Decode("strong.yaml", []byte(clusterwide("zz", `{priority: 100, enforced: {image: good, nodeSelector: {pool: users}, environment: {A: {value: enforced}}, privileged: false,
+			debug: true, extraLabels: {l: enforced}, initContainers: {i: {image: guard}}, volumes: {v: {name: 'v-{username}', emptyDir: {}}}, unset: ['environment[C]']}}`)))
 		require.NoError(t, err)
 		p.Cluster = append(slices.Clone(p.Cluster), strong.Cluster...)
 		r, err := Compile(p).Apply(aliceIn("research"))
@@ -150,7 +163,16 @@ func TestClusterEnforcedHoldsWhateverElseIsSaid(t *testing.T) {
 		}
 		assert.Equal(t, "good", notebook(r.Pod).Image)
 		assert.Equal(t, "users", r.Pod.Spec.NodeSelector["pool"])
-		assert.Equal(t, "enforced", envOf(r.Pod)["A"])
+		seen := map[string][]string{}
+		for _, e := range notebook(r.Pod).Env {
+			seen[e.Name] = append(seen[e.Name], e.Value)
+		}
+		assert.Equal(t, []string{"enforced"}, seen["A"])
+		assert.Equal(t, []string{"1"}, seen["JUPYTERHUB_DEBUG"])
+		assert.Empty(t, seen["C"])
+		assert.Equal(t, "enforced", r.Pod.Labels["l"])
+		assert.NotNil(t, volume(r.Pod, "v-alice").EmptyDir)
+		assert.True(t, slices.ContainsFunc(r.Pod.Spec.InitContainers, func(c corev1.Container) bool { return c.Name == "i" && c.Image == "guard" }))
 		forEachContainer(r.Pod, func(path string, c *corev1.Container) {
 			assert.False(t, c.SecurityContext != nil && isTrue(c.SecurityContext.Privileged), path)
 		})

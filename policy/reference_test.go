@@ -88,6 +88,8 @@ func enforcedCovers(setting string) string {
 	switch {
 	case setting == "privileged" || setting == "allowPrivilegeEscalation":
 		return "false: every container; true: the notebook"
+	case variablesOf[setting] != nil, setting == "secretNameTemplate":
+		return "the field"
 	case setting == "nodeAffinityRequired":
 		return "exactly these"
 	case !isPut(setting):

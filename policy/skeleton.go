@@ -47,6 +47,11 @@ func ownershipDenials(pod *corev1.Pod) []Denial {
 		denials = append(denials, denyf(SkeletonNotBare, nil, "metadata.finalizers",
 			"a skeleton has no finalizers: leave %s out", strings.Join(pod.Finalizers, ", ")))
 	}
+	return append(denials, ownerDenials(pod)...)
+}
+
+func ownerDenials(pod *corev1.Pod) []Denial {
+	var denials []Denial
 	for _, o := range pod.OwnerReferences {
 		denials = append(denials, denyf(SkeletonNotBare, nil, "metadata.ownerReferences",
 			"a skeleton has no owner: leave %s %s out", o.Kind, o.Name))

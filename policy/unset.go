@@ -16,45 +16,53 @@ type unsetPath struct {
 	keys    []string
 }
 
+var errNoPath = errors.New("must be a setting's path like environment[DEBUG]")
+
 // parseUnset reads nodeSelector, environment[DEBUG], volumes[home].persistentVolumeClaim and the like.
 func parseUnset(text string) (unsetPath, error) {
-	var p unsetPath
-	rest := text
-	for first := true; rest != ""; first = false {
-		var key string
-		switch {
-		case strings.HasPrefix(rest, "["):
-			end := strings.IndexByte(rest, ']')
-			if end < 0 || first {
-				return p, errors.New("must be a setting's path like environment[DEBUG]")
-			}
-			key, rest = rest[1:end], rest[end+1:]
-		default:
-			if !first {
-				if !strings.HasPrefix(rest, ".") {
-					return p, errors.New("must be a setting's path like environment[DEBUG]")
-				}
-				rest = rest[1:]
-			}
-			end := strings.IndexAny(rest, ".[")
-			if end < 0 {
-				end = len(rest)
-			}
-			key, rest = rest[:end], rest[end:]
-		}
-		if key == "" {
-			return p, errors.New("has an empty part: must be a setting's path like environment[DEBUG]")
-		}
-		if first {
-			p.setting = key
-			continue
+	end := strings.IndexAny(text, ".[")
+	if end < 0 {
+		end = len(text)
+	}
+	if end == 0 && text != "" {
+		return unsetPath{}, errNoPath
+	}
+	p := unsetPath{setting: text[:end]}
+	for rest := text[end:]; rest != ""; {
+		key, after, err := firstKey(rest)
+		if err != nil {
+			return p, err
 		}
 		p.keys = append(p.keys, key)
+		rest = after
 	}
 	if _, known := definitions[p.setting]; !known {
 		return p, fmt.Errorf("no setting is called %q%s", p.setting, didYouMean(p.setting, slices.Collect(maps.Keys(definitions))))
 	}
 	return p, nil
+}
+
+// firstKey takes [key] or .key from the front of a path.
+func firstKey(path string) (key, rest string, err error) {
+	switch path[0] {
+	case '[':
+		var closed bool
+		if key, rest, closed = strings.Cut(path[1:], "]"); !closed {
+			return "", "", errNoPath
+		}
+	case '.':
+		end := strings.IndexAny(path[1:], ".[")
+		if end < 0 {
+			end = len(path) - 1
+		}
+		key, rest = path[1:end+1], path[end+1:]
+	default:
+		return "", "", errNoPath
+	}
+	if key == "" {
+		return "", "", errors.New("has an empty part: must be a setting's path like environment[DEBUG]")
+	}
+	return key, rest, nil
 }
 
 // parseUnsets reads a block's unset list.
@@ -72,6 +80,19 @@ func parseUnsets(list []string, path *field.Path) ([]unsetPath, field.ErrorList)
 	return parsed, errs
 }
 
+// checkEnforcedUnset refuses what can't be kept away: nothing tells one toleration or affinity term that is gone from another
+// that a namespace adds.
+func checkEnforcedUnset(list []unsetPath, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for _, p := range list {
+		if definitions[p.setting].shape == anonymous && len(p.keys) > 0 {
+			errs = append(errs, field.Invalid(path, p.setting+"["+p.keys[0]+"]",
+				"its items have no name, so one of them can't be kept away: unset "+p.setting+" as a whole, or enforce a list, which means exactly these"))
+		}
+	}
+	return errs
+}
+
 // take gives t without what p names; what isn't there needn't be taken away.
 func (p unsetPath) take(t tree) tree {
 	if len(p.keys) == 0 {
@@ -83,9 +104,30 @@ func (p unsetPath) take(t tree) tree {
 	if !has {
 		return t
 	}
+	s := definitions[p.setting].shape
 	t = maps.Clone(t)
-	t[p.setting] = takeKeys(v, p.keys, definitions[p.setting].shape)
+	for _, key := range keysOf(v, p.keys[0], s) {
+		v = takeKeys(v, slices.Concat([]string{key}, p.keys[1:]), s)
+	}
+	t[p.setting] = v
 	return t
+}
+
+// keysOf are the keys under which a setting has what an unset path names: a map's key, or the keys of items that are the same
+// thing.
+func keysOf(value any, name string, s shape) []string {
+	keyed, ok := value.(tree)
+	if !ok || s != byName && s != byMountPath {
+		return []string{name}
+	}
+	var keys []string
+	for key, v := range keyed {
+		item, ok := v.(tree)
+		if key == name || ok && identity(named(item, key), s) == identityText(name, s) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
 }
 
 func takeKeys(value any, keys []string, s shape) any {
@@ -119,7 +161,8 @@ func takeKeys(value any, keys []string, s shape) any {
 
 // position finds an item of a list by identity, or by number where it has none.
 func position(list []any, key string, s shape) int {
-	at := slices.IndexFunc(list, func(item any) bool { t, ok := item.(tree); return ok && identity(t, s) == key })
+	id := identityText(key, s)
+	at := slices.IndexFunc(list, func(item any) bool { t, ok := item.(tree); return ok && identity(t, s) == id })
 	if at >= 0 {
 		return at
 	}
@@ -127,26 +170,4 @@ func position(list []any, key string, s shape) int {
 		return n
 	}
 	return -1
-}
-
-// has says whether t still holds what p names.
-func (p unsetPath) has(t tree) bool {
-	v, ok := t[p.setting]
-	for _, key := range p.keys {
-		if !ok {
-			return false
-		}
-		switch w := v.(type) {
-		case tree:
-			v, ok = w[key]
-		case []any:
-			at := position(w, key, definitions[p.setting].shape)
-			if ok = at >= 0; ok {
-				v = w[at]
-			}
-		default:
-			return false
-		}
-	}
-	return ok
 }

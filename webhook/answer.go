@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	admissionv1 "k8s.io/api/admission/v1"
@@ -17,9 +18,11 @@ import (
 )
 
 const (
-	// auditReason and auditPolicies are keys of audit annotations: the code of a denial, and who decided.
-	auditReason   = "reason"
-	auditPolicies = "policies"
+	// auditReason, auditPolicies and auditGeneration are keys of audit annotations: the code of a denial, who decided, and which
+	// generations of them, in the same order.
+	auditReason     = "reason"
+	auditPolicies   = "policies"
+	auditGeneration = "generation"
 
 	statusNotReady = http.StatusServiceUnavailable
 	// retryAfter, in seconds, makes clients of Kubernetes try again by themselves.
@@ -53,8 +56,25 @@ func fitted(result *policy.Result) (admission.Response, error) {
 	response.Patch = patch
 	response.PatchType = new(admissionv1.PatchTypeJSONPatch)
 	response.Warnings = result.Warnings
-	response.AuditAnnotations = map[string]string{auditPolicies: policyNames(result.Applied.Policies)}
+	response.AuditAnnotations = decidedBy(result.Applied.Policies)
 	return response, nil
+}
+
+// verified lets a pod pass that is what policy made of it.
+func verified(pod *corev1.Pod) admission.Response {
+	response := admission.Allowed("")
+	response.AuditAnnotations = decidedBy(policy.AppliedPolicies(pod))
+	return response
+}
+
+// decidedBy are the audit annotations that name policies.
+func decidedBy(refs []policy.PolicyRef) map[string]string {
+	names, generations := make([]string, 0, len(refs)), make([]string, 0, len(refs))
+	for _, r := range refs {
+		names = append(names, r.String())
+		generations = append(generations, strconv.FormatInt(r.Generation, 10))
+	}
+	return map[string]string{auditPolicies: strings.Join(names, ", "), auditGeneration: strings.Join(generations, ", ")}
 }
 
 // orEmpty keeps null out of the patch.
@@ -83,15 +103,14 @@ func denied(pod *corev1.Pod, denials []policy.Denial) admission.Response {
 			Type: metav1.CauseType(d.Code), Field: d.Field, Message: policy.Denial{Policy: d.Policy, Message: d.Message}.String(),
 		})
 	}
+	audit := decidedBy(blamed(denials))
+	audit[auditReason] = string(denials[0].Code)
 	return admission.Response{AdmissionResponse: admissionv1.AdmissionResponse{
 		Result: &metav1.Status{
 			Status: metav1.StatusFailure, Code: code, Reason: reason, Details: details,
 			Message: fmt.Sprintf("Slipway %s: %s", denials[0].Code, strings.Join(sentences, "; ")),
 		},
-		AuditAnnotations: map[string]string{
-			auditReason:   string(denials[0].Code),
-			auditPolicies: policyNames(blamed(denials)),
-		},
+		AuditAnnotations: audit,
 	}}
 }
 
@@ -105,18 +124,22 @@ func blamed(denials []policy.Denial) []policy.PolicyRef {
 	return refs
 }
 
-func policyNames(refs []policy.PolicyRef) string {
-	names := make([]string, 0, len(refs))
-	for _, r := range refs {
-		names = append(names, r.String())
-	}
-	return strings.Join(names, ", ")
-}
-
 // notReady asks to try again: what the answer depends on isn't here yet.
 func notReady(what string) admission.Response {
 	return failure(statusNotReady, metav1.StatusReasonServiceUnavailable,
 		"Slipway "+reasonNotReady+": "+what+"; try again", &metav1.StatusDetails{RetryAfterSeconds: retryAfter})
+}
+
+// tooMany asks to try again when there is less to do.
+func tooMany() admission.Response {
+	return failure(http.StatusTooManyRequests, metav1.StatusReasonTooManyRequests,
+		"Slipway "+reasonTooMany+": this replica decides on as many pods as it can at once; try again", &metav1.StatusDetails{RetryAfterSeconds: retryAfter})
+}
+
+// timedOut: the request's time was over before it was decided.
+func timedOut() admission.Response {
+	return failure(http.StatusGatewayTimeout, metav1.StatusReasonTimeout, "Slipway "+reasonTimeout+": the request's time was over before it was decided; try again",
+		&metav1.StatusDetails{RetryAfterSeconds: retryAfter})
 }
 
 // badRequest says that an AdmissionReview asks for something that this webhook isn't for.

@@ -14,11 +14,17 @@ func TestConfigurationIsTheOneThatWasReviewed(t *testing.T) {
 	golden(t, "configuration.yaml", got)
 }
 
+func TestVerifyConfigurationIsTheOneThatWasReviewed(t *testing.T) {
+	got, err := yaml.Marshal(VerifyConfiguration(AtAddress("127.0.0.1", 9443, []byte("PEM")), []string{"system:serviceaccount:jupyter:hub"}))
+	require.NoError(t, err)
+	golden(t, "verify-configuration.yaml", got)
+}
+
 func TestConfigurationReachesAServiceOrAnAddress(t *testing.T) {
-	service := AtService("slipway-system", "slipway-webhook", 443, nil).Service
+	service := Configuration(AtService("slipway-system", "slipway-webhook", 443, nil)).Webhooks[0].ClientConfig.Service
 	assert.Equal(t, "slipway-system", service.Namespace)
 	assert.Equal(t, "slipway-webhook", service.Name)
 	assert.Equal(t, MutatePath, *service.Path)
 	assert.Equal(t, int32(443), *service.Port)
-	assert.Equal(t, "https://[fd00::1]:9443/mutate", *AtAddress("fd00::1", 9443, nil).URL)
+	assert.Equal(t, "https://[fd00::1]:9443/verify", *VerifyConfiguration(AtAddress("fd00::1", 9443, nil), nil).Webhooks[0].ClientConfig.URL)
 }

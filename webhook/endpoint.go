@@ -2,11 +2,14 @@ package webhook
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"mime"
 	"net/http"
+	"runtime"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"time"
@@ -18,8 +21,9 @@ import (
 )
 
 const (
-	// maxBody bounds a request. The API server takes objects of 3 MiB at most, and etcd stores 1.5 MiB.
-	maxBody = 3 << 20
+	// maxBody bounds a request. The API server takes objects of 3 MiB at most, and etcd stores 1.5 MiB, so this is an update
+	// of the largest pod to the largest, and some more.
+	maxBody = 5 << 20
 	// maxKeptBuffer keeps one huge request from holding its memory for ever.
 	maxKeptBuffer = 256 << 10
 )
@@ -32,7 +36,37 @@ type endpoint struct {
 	// webhook is its name in metrics.
 	webhook string
 	handler admission.Handler
-	log     logr.Logger
+	// inFlight bounds how many requests are decided at once; nil: no bound.
+	inFlight inFlight
+	log      logr.Logger
+}
+
+// inFlight has room for as many requests as are decided at once. Both webhooks share one: the work is all processor time,
+// and more of it at once makes each slower and none faster.
+type inFlight chan struct{}
+
+// inFlightPerProcessor is far above what is under way when requests take a millisecond; what it bounds is a pile-up.
+const inFlightPerProcessor = 32
+
+func newInFlight() inFlight { return make(inFlight, inFlightPerProcessor*runtime.GOMAXPROCS(0)) }
+
+// enter says whether there is room, and takes it.
+func (f inFlight) enter() bool {
+	if f == nil {
+		return true
+	}
+	select {
+	case f <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+func (f inFlight) leave() {
+	if f != nil {
+		<-f
+	}
 }
 
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -46,7 +80,7 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	request := admission.Request{AdmissionRequest: *review.Request}
-	response := e.handler.Handle(r.Context(), request)
+	response := e.decide(r, request)
 	if err := response.Complete(request); err != nil {
 		e.log.Error(err, "can't complete an answer", "uid", request.UID)
 		response = internalError(request.UID)
@@ -54,6 +88,38 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e.write(w, &response)
 	observe(e.webhook, outcomeOf(&response), started)
 }
+
+// decide has the request handled within its time. A panic is an error answer.
+func (e *endpoint) decide(r *http.Request, request admission.Request) (response admission.Response) {
+	if !e.inFlight.enter() {
+		return tooMany()
+	}
+	defer e.inFlight.leave()
+	defer func() {
+		if p := recover(); p != nil {
+			e.log.Error(fmt.Errorf("panic: %v", p), "deciding on a pod panicked", "uid", request.UID, "stack", string(debug.Stack()))
+			response = internalError(request.UID)
+		}
+	}()
+	ctx, cancel := context.WithTimeout(r.Context(), deadlineOf(r))
+	defer cancel()
+	response = e.handler.Handle(ctx, request)
+	if ctx.Err() != nil && response.Allowed {
+		return timedOut() // nobody waits for it any more, and half an answer must not pass for one
+	}
+	return response
+}
+
+// deadlineOf is how long the API server waits: it says so in the URL.
+func deadlineOf(r *http.Request) time.Duration {
+	if d, err := time.ParseDuration(r.URL.Query().Get("timeout")); err == nil && d > 0 && d < maxDeadline {
+		return d
+	}
+	return maxDeadline
+}
+
+// maxDeadline is the longest timeout that a webhook can be registered with.
+const maxDeadline = 30 * time.Second
 
 // errBody is what is wrong with a request, and the HTTP status to say it with.
 type errBody struct {

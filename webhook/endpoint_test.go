@@ -50,7 +50,7 @@ func TestEndpointRefusesWhatIsNoAdmissionReview(t *testing.T) {
 		"Request for request":      {http.MethodPost, "application/json", strings.Replace(good, `"request"`, `"Request"`, 1), http.StatusBadRequest, "has no request"},
 		"a request without uid":    {http.MethodPost, "application/json", strings.Replace(good, `"uid"`, `"Uid"`, 1), http.StatusBadRequest, "has no uid"},
 		"a wrong type inside":      {http.MethodPost, "application/json", strings.Replace(good, `"CREATE"`, `7`, 1), http.StatusBadRequest, "cannot unmarshal number"},
-		"a huge body":              {http.MethodPost, "application/json", good + strings.Repeat(" ", maxBody), http.StatusRequestEntityTooLarge, "more than 3145728 bytes"},
+		"a huge body":              {http.MethodPost, "application/json", good + strings.Repeat(" ", maxBody), http.StatusRequestEntityTooLarge, "more than 5242880 bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := serving(func(context.Context, admission.Request) admission.Response {

@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -10,10 +11,11 @@ import (
 
 // What became of a request: values of the label result.
 const (
-	resultFitted  = "fitted"
-	resultIgnored = "ignored"
-	resultDenied  = "denied"
-	resultError   = "error"
+	resultFitted   = "fitted"
+	resultVerified = "verified"
+	resultIgnored  = "ignored"
+	resultDenied   = "denied"
+	resultError    = "error"
 )
 
 // Reasons of our own failures: values of the label reason, beside the denials' codes. None is made of what a caller
@@ -22,6 +24,8 @@ const (
 	reasonBadRequest = "BadRequest"
 	reasonInternal   = "InternalError"
 	reasonNotReady   = "NotReady"
+	reasonTooMany    = "TooManyRequests"
+	reasonTimeout    = "Timeout"
 )
 
 // outcome of one request, as metrics count it. The reason is empty where there is nothing to explain.
@@ -30,7 +34,7 @@ type outcome struct{ result, reason string }
 var (
 	admissions = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "slipway_admissions_total",
-		Help: "Admission requests by webhook, result (fitted, ignored, denied, error) and reason code.",
+		Help: "Admission requests by webhook, result (fitted, verified, ignored, denied, error) and reason code.",
 	}, []string{"webhook", "result", "reason"})
 
 	durations = prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -38,11 +42,16 @@ var (
 		Help:    "Time from reading an admission request to having written its answer.",
 		Buckets: []float64{.00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
 	}, []string{"webhook"})
+
+	droppedEvents = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "slipway_events_dropped_total",
+		Help: "Events of denials that were not written: too many at a time, or the API server refused them.",
+	})
 )
 
 func init() {
 	// The registry that controller-runtime's metrics server serves.
-	metrics.Registry.MustRegister(admissions, durations)
+	metrics.Registry.MustRegister(admissions, durations, droppedEvents)
 }
 
 func observe(webhook string, o outcome, started time.Time) {
@@ -55,12 +64,18 @@ func outcomeOf(r *admission.Response) outcome {
 	switch reason := r.AuditAnnotations[auditReason]; {
 	case r.Allowed && len(r.Patch) > 0:
 		return outcome{result: resultFitted}
+	case r.Allowed && r.AuditAnnotations[auditPolicies] != "":
+		return outcome{result: resultVerified}
 	case r.Allowed:
 		return outcome{result: resultIgnored}
 	case reason != "":
 		return outcome{resultDenied, reason}
 	case r.Result != nil && r.Result.Code == statusNotReady:
 		return outcome{resultError, reasonNotReady}
+	case r.Result != nil && r.Result.Code == http.StatusTooManyRequests:
+		return outcome{resultError, reasonTooMany}
+	case r.Result != nil && r.Result.Code == http.StatusGatewayTimeout:
+		return outcome{resultError, reasonTimeout}
 	case r.Result != nil && r.Result.Code < 500:
 		return outcome{resultError, reasonBadRequest}
 	}

@@ -3,47 +3,20 @@ package webhook
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
 
-	"github.com/go-logr/logr"
 	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 	sigsjson "sigs.k8s.io/json"
 
 	"github.com/slipway-hub/slipway/policy"
 )
 
-// engine fits pods by the policies of this moment.
-type engine interface {
-	// Apply fits a pod. ready is false before the policies have been read.
-	Apply(in policy.Input) (result policy.Result, ready bool, err error)
-}
-
-// namespaceLabels knows the namespaces of this moment.
-type namespaceLabels interface {
-	// Labels of a namespace; known is false for one that isn't in the cache (yet).
-	Labels(ctx context.Context, name string) (labels map[string]string, known bool)
-}
-
 // mutator answers /mutate: it fits out the skeletons of hubs, and lets everything else pass untouched.
-type mutator struct {
-	engine     engine
-	namespaces namespaceLabels
-	log        logr.Logger
-}
+type mutator struct{ decider }
 
-var podResource = metav1.GroupVersionResource{Version: "v1", Resource: "pods"}
-
-// Handle never panics: a panic is an error answer.
-func (m *mutator) Handle(ctx context.Context, req admission.Request) (response admission.Response) {
-	defer func() {
-		if r := recover(); r != nil {
-			m.log.Error(fmt.Errorf("panic: %v", r), "fitting a pod panicked", "uid", req.UID, "stack", string(debug.Stack()))
-			response = internalError(req.UID)
-		}
-	}()
+// Handle fits out a skeleton.
+func (m *mutator) Handle(ctx context.Context, req admission.Request) admission.Response {
 	if req.Resource != podResource {
 		return badRequest(fmt.Sprintf("this webhook is for pods, not for %q: mend the webhook configuration", req.Resource.Resource))
 	}
@@ -62,31 +35,29 @@ func (m *mutator) Handle(ctx context.Context, req admission.Request) (response a
 }
 
 func (m *mutator) fit(ctx context.Context, req *admission.Request, pod *corev1.Pod) admission.Response {
-	labels, known := m.namespaces.Labels(ctx, req.Namespace)
-	if !known {
-		return notReady(fmt.Sprintf("namespace %q isn't known here yet", req.Namespace))
-	}
 	identity, denials := policy.IdentityOf(pod)
 	readable := len(denials) == 0
 	surplus, more := policy.Surplus(pod)
 	denials = append(append(denials, generated(pod)...), more...)
 	var result policy.Result
 	if readable { // so that a caller hears all that is wrong at once
+		in, claims, response := m.input(ctx, req, identity)
+		if response != nil {
+			return *response
+		}
+		in.Sent, in.Surplus = pod, surplus
 		var ready bool
 		var err error
-		result, ready, err = m.engine.Apply(policy.Input{
-			Identity:  identity,
-			Namespace: policy.Namespace{Name: req.Namespace, Labels: labels},
-			Caller:    req.UserInfo.Username,
-			Sent:      pod,
-			Surplus:   surplus,
-		})
+		result, ready, err = m.engine.Apply(in)
 		switch {
 		case !ready:
 			return notReady("the policies aren't read yet")
 		case err != nil:
 			m.log.Error(err, "can't fit a pod", "uid", req.UID, "namespace", req.Namespace, "pod", pod.Name)
 			return internalError(req.UID)
+		case claims.err != nil:
+			m.log.Error(claims.err, "can't read claims from the cache", "uid", req.UID, "namespace", req.Namespace)
+			return notReady("the claims of the namespace can't be read")
 		}
 		denials = append(denials, result.Denials...)
 	}
@@ -100,27 +71,4 @@ func (m *mutator) fit(ctx context.Context, req *admission.Request, pod *corev1.P
 	}
 	m.log.V(1).Info("fitted", "uid", req.UID, "namespace", req.Namespace, "pod", pod.Name, "hub", identity.Hub, "hash", result.Applied.Hash)
 	return response
-}
-
-// generated refuses generateName: who a server is for is checked by its name, and a mutating webhook can't see the
-// name that is going to be generated.
-func generated(pod *corev1.Pod) []policy.Denial {
-	if pod.GenerateName == "" {
-		return nil
-	}
-	return []policy.Denial{{
-		Code: policy.NameMismatch, Field: "metadata.generateName",
-		Message: "generateName is not allowed: give the pod the name that the policy's podNameTemplate has for this user and server",
-	}}
-}
-
-// deny answers, and logs codes and paths. Messages stay out of the log: they may quote values.
-func (m *mutator) deny(req *admission.Request, pod *corev1.Pod, denials []policy.Denial) admission.Response {
-	reasons := make([]string, 0, min(len(denials), maxDenials))
-	for _, d := range denials[:min(len(denials), maxDenials)] {
-		reasons = append(reasons, string(d.Code)+" "+d.Field)
-	}
-	m.log.Info("denied", "uid", req.UID, "namespace", req.Namespace, "pod", pod.Name, "caller", req.UserInfo.Username,
-		"hub", pod.Labels[policy.LabelHub], "reasons", reasons)
-	return denied(pod, denials)
 }

@@ -115,18 +115,9 @@ func TestMutateDeniesWithAllReasonsCodesAndPaths(t *testing.T) {
 		causes []string // "code field"
 		says   string
 	}{
-		"a finalizer": {
-			change: func(p *corev1.Pod) { p.Finalizers = []string{"example.org/keep"} },
-			causes: []string{"SkeletonNotBare metadata.finalizers"}, says: "example.org/keep",
-		},
-		"a generated name": {
-			change: func(p *corev1.Pod) { p.Name, p.GenerateName = "", "jupyter-" },
-			causes: []string{"NameMismatch metadata.generateName"}, says: "generateName is not allowed",
-		},
-		"another name": {
-			change: func(p *corev1.Pod) { p.Name = "jupyter-bob" },
-			causes: []string{"NameMismatch metadata.name"}, says: "jupyter-alice",
-		},
+		"a finalizer":      {func(p *corev1.Pod) { p.Finalizers = []string{"example.org/keep"} }, "", []string{"SkeletonNotBare metadata.finalizers"}, "example.org/keep"},
+		"a generated name": {func(p *corev1.Pod) { p.Name, p.GenerateName = "", "jupyter-" }, "", []string{"NameMismatch metadata.generateName"}, "generateName is not allowed"},
+		"another name":     {func(p *corev1.Pod) { p.Name = "jupyter-bob" }, "", []string{"NameMismatch metadata.name"}, "jupyter-alice"},
 		"another caller": {
 			caller: "system:serviceaccount:jupyter:forger",
 			causes: []string{"LauncherNotAllowed spec.launchers"}, says: "ClusterSpawnPolicy baseline",
@@ -254,6 +245,7 @@ func TestMutateFailsClosed(t *testing.T) {
 			change: func(r *admission.Request) { r.Resource.Resource = "secrets" },
 			code:   http.StatusBadRequest, says: `for pods, not for "secrets"`, reason: reasonBadRequest,
 		},
+		"nobody's request": {nil, func(r *admission.Request) { r.UserInfo.Username = "" }, http.StatusBadRequest, "names no user", reasonBadRequest},
 		"a pod that can't be read": {
 			change: func(r *admission.Request) { r.Object.Raw = []byte(`{"metadata":{"labels":7}}`) },
 			code:   http.StatusBadRequest, says: "can't be read as a pod", reason: reasonBadRequest,
@@ -272,7 +264,7 @@ func TestMutateFailsClosed(t *testing.T) {
 			if c.change != nil {
 				c.change(&req)
 			}
-			response := m.Handle(t.Context(), req)
+			response := decide(t, m, req)
 			require.False(t, response.Allowed)
 			assert.Empty(t, response.Patch)
 			assert.Equal(t, c.code, response.Result.Code)

@@ -3,6 +3,8 @@ package webhook
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,8 +12,10 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -37,9 +41,13 @@ type policies struct {
 	reader client.Reader
 	exempt []string
 	log    logr.Logger
-	// changed holds at most one signal, so a burst of changes is one compilation.
-	changed chan struct{}
+	// changed is raised when there may be something to compile.
+	changed signal
+	// swapped are raised after current was replaced.
+	swapped []signal
 	current atomic.Pointer[policySet]
+	// now is time.Now, but for tests.
+	now func() time.Time
 }
 
 // policySet is what pods are fitted by until the next change.
@@ -48,35 +56,55 @@ type policySet struct {
 	unreadable []policy.Denial
 	// versions are the policies' uids and generations: equal versions are equal policies.
 	versions string
+	// since is when requests began to be answered by this set, and older the one before it, for a while.
+	since time.Time
+	older *policySet
 }
+
+const (
+	// supersededFor is how long a set that was replaced here is still good for verifying: between the two webhooks of one
+	// request a policy may change, and another replica may hear of it earlier.
+	supersededFor = 5 * time.Second
+	// maxSuperseded bounds how many of them are kept; the rest of a burst of changes is retried.
+	maxSuperseded = 16
+)
 
 // watchPolicies follows both kinds. exempt are the product's own namespaces.
 func watchPolicies(ctx context.Context, c cache.Cache, exempt []string, log logr.Logger) (*policies, error) {
-	p := &policies{reader: c, exempt: exempt, log: log.WithName("policies"), changed: make(chan struct{}, 1)}
-	notify := toolscache.ResourceEventHandlerFuncs{
-		AddFunc:    func(any) { p.signal() },
-		UpdateFunc: func(any, any) { p.signal() },
-		DeleteFunc: func(any) { p.signal() },
-	}
+	p := &policies{reader: c, exempt: exempt, log: log.WithName("policies"), changed: newSignal(), now: time.Now}
+	return p, onPolicyEvents(ctx, c, toolscache.ResourceEventHandlerFuncs{
+		AddFunc: func(any) { p.changed.raise() },
+		UpdateFunc: func(old, changed any) {
+			// A status that says how policies fare must not have every replica read all of them again.
+			if !sameVersion(old, changed) {
+				p.changed.raise()
+			}
+		},
+		DeleteFunc: func(any) { p.changed.raise() },
+	})
+}
+
+// onPolicyEvents has the handler called for every event of both kinds.
+func onPolicyEvents(ctx context.Context, c cache.Cache, handler toolscache.ResourceEventHandler) error {
 	for _, kind := range []string{kindClusterSpawnPolicy, kindSpawnPolicy} {
 		object := &unstructured.Unstructured{}
 		object.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(kind))
 		informer, err := c.GetInformer(ctx, object)
 		if err != nil {
-			return nil, fmt.Errorf("watch kind %s (are Slipway's CRDs installed?): %w", kind, err)
+			return fmt.Errorf("watch kind %s (are Slipway's CRDs installed?): %w", kind, err)
 		}
-		if _, err := informer.AddEventHandler(notify); err != nil {
-			return nil, fmt.Errorf("watch kind %s: %w", kind, err)
+		if _, err := informer.AddEventHandler(handler); err != nil {
+			return fmt.Errorf("watch kind %s: %w", kind, err)
 		}
 	}
-	return p, nil
+	return nil
 }
 
-func (p *policies) signal() {
-	select {
-	case p.changed <- struct{}{}:
-	default:
-	}
+// sameVersion: an update of an object that was deleted and made anew meanwhile has the old generation, perhaps.
+func sameVersion(old, changed any) bool {
+	a, isA := old.(*unstructured.Unstructured)
+	b, isB := changed.(*unstructured.Unstructured)
+	return isA && isB && a.GetUID() == b.GetUID() && a.GetGeneration() == b.GetGeneration()
 }
 
 // Start compiles the policies, which the manager has by then in its cache, and does so again at every change until
@@ -115,34 +143,111 @@ func (p *policies) Apply(in policy.Input) (policy.Result, bool, error) {
 	if err != nil {
 		return policy.Result{}, true, fmt.Errorf("apply policies: %w", err)
 	}
-	for _, d := range set.unreadable {
-		if d.Policy.Namespace == "" || d.Policy.Namespace == in.Namespace.Name {
-			result.Denials = append(result.Denials, d)
+	result.Denials = append(result.Denials, set.unreadableIn(in.Namespace.Name)...)
+	return result, true, nil
+}
+
+// Verify judges a final pod by the set by which it was fitted: this one or, for a while, an older one. A pod that none of
+// them made is to be tried again.
+func (p *policies) Verify(in policy.Input, pod *corev1.Pod) ([]policy.Denial, bool) {
+	current := p.current.Load()
+	if current == nil {
+		return nil, false
+	}
+	now := p.now()
+	for set := current; set != nil; set = set.older {
+		if denials, known := set.compiled.Verify(in, pod); known {
+			return append(denials, set.unreadableIn(in.Namespace.Name)...), true
+		}
+		if now.Sub(set.since) > supersededFor {
+			break // what is older was replaced that long ago
 		}
 	}
-	return result, true, nil
+	return []policy.Denial{{Code: policy.PolicyChanged, Field: "metadata.annotations[" + policy.AnnotationApplied + "]",
+		Message: "policy changed while this pod was admitted: try again"}}, true
+}
+
+// Allows judges a change of a pod that exists by the current set.
+func (p *policies) Allows(in policy.Input, before, after *corev1.Pod) ([]policy.Denial, bool) {
+	set := p.current.Load()
+	if set == nil {
+		return nil, false
+	}
+	return append(set.compiled.Allows(in, before, after), set.unreadableIn(in.Namespace.Name)...), true
+}
+
+// recent gives this set and those before it that were replaced less than supersededFor ago, n at most. It copies them:
+// others are reading these.
+func (s *policySet) recent(now time.Time, n int) *policySet {
+	if s == nil || n == 0 {
+		return nil
+	}
+	own := *s
+	own.older = nil
+	if now.Sub(s.since) <= supersededFor {
+		own.older = s.older.recent(now, n-1)
+	}
+	return &own
+}
+
+// unreadableIn are the denials by policies of this set that can't be read and could be for a namespace.
+func (s *policySet) unreadableIn(namespace string) []policy.Denial {
+	var denials []policy.Denial
+	for _, d := range s.unreadable {
+		if d.Policy.Namespace == "" || d.Policy.Namespace == namespace {
+			denials = append(denials, d)
+		}
+	}
+	return denials
 }
 
 // refresh compiles the policies of the cache unless they are those of the current set.
 func (p *policies) refresh(ctx context.Context) error {
-	var objects []unstructured.Unstructured
-	for _, kind := range []string{kindClusterSpawnPolicy, kindSpawnPolicy} {
-		list := &unstructured.UnstructuredList{}
-		list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(kind + "List"))
-		if err := p.reader.List(ctx, list); err != nil {
-			return fmt.Errorf("list kind %s from the cache: %w", kind, err)
-		}
-		objects = append(objects, list.Items...)
+	objects, err := listPolicies(ctx, p.reader)
+	if err != nil {
+		return err
 	}
 	versions := versionsOf(objects)
 	if last := p.current.Load(); last != nil && last.versions == versions {
 		return nil
 	}
 	set := compile(objects, p.exempt)
-	set.versions = versions
+	set.versions, set.since = versions, p.now()
+	set.older = p.current.Load().recent(set.since, maxSuperseded)
 	p.current.Store(set)
 	p.report(len(objects), set)
+	for _, s := range p.swapped {
+		s.raise()
+	}
 	return nil
+}
+
+// hash names the current set: replicas with the same hash fit pods by the same policies. "" before the first set.
+func (p *policies) hash() string {
+	set := p.current.Load()
+	if set == nil {
+		return ""
+	}
+	return hashOf(set.versions)
+}
+
+func hashOf(versions string) string {
+	sum := sha256.Sum256([]byte(versions))
+	return hex.EncodeToString(sum[:])
+}
+
+// listPolicies gives the policies of both kinds.
+func listPolicies(ctx context.Context, from client.Reader, o ...client.ListOption) ([]unstructured.Unstructured, error) {
+	var objects []unstructured.Unstructured
+	for _, kind := range []string{kindClusterSpawnPolicy, kindSpawnPolicy} {
+		list := &unstructured.UnstructuredList{}
+		list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(kind + "List"))
+		if err := from.List(ctx, list, o...); err != nil {
+			return nil, fmt.Errorf("list kind %s from the cache: %w", kind, err)
+		}
+		objects = append(objects, list.Items...)
+	}
+	return objects, nil
 }
 
 // versionsOf orders the objects, and gives a text that changes whenever one of their specs does.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/go-logr/logr/funcr"
@@ -85,7 +86,7 @@ func apply(t *testing.T, p *policies, namespace string) policy.Result {
 
 func TestPoliciesAreCompiledWhenTheyChangeAndOnlyThen(t *testing.T) {
 	cache := &stored{}
-	p := &policies{reader: cache}
+	p := &policies{reader: cache, now: time.Now}
 	require.ErrorContains(t, p.Ready(nil), "aren't read yet")
 	_, ready, err := p.Apply(aliceIn("a"))
 	require.NoError(t, err)
@@ -124,7 +125,7 @@ func TestPoliciesAreCompiledWhenTheyChangeAndOnlyThen(t *testing.T) {
 func TestPoliciesDoNotDependOnTheCachesOrder(t *testing.T) {
 	course := "kind: SpawnPolicy\nmetadata: {name: course, namespace: a}\nspec: {defaults: {image: b}}"
 	cache := &stored{}
-	p := &policies{reader: cache}
+	p := &policies{reader: cache, now: time.Now}
 	cache.put(t, everybody, course, strings.Replace(course, "name: course", "name: another", 1))
 	require.NoError(t, p.refresh(t.Context()))
 	first := p.current.Load()
@@ -159,7 +160,7 @@ func TestOnePolicyThatCannotBeReadStopsNobodyElse(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cache := &stored{}
 			cache.put(t, everybody, c.broken)
-			p := &policies{reader: cache}
+			p := &policies{reader: cache, now: time.Now}
 			require.NoError(t, p.refresh(t.Context()))
 			for namespace, denied := range c.denied {
 				result := apply(t, p, namespace)
@@ -183,7 +184,7 @@ func TestPoliciesReportWhichAreBrokenWithoutQuotingThem(t *testing.T) {
 	cache.put(t,
 		"kind: SpawnPolicy\nmetadata: {name: typo, namespace: a}\nspec: {defaults: {environment: {TOKEN: ["+secret+"]}}}",
 		"kind: SpawnPolicy\nmetadata: {name: newer, namespace: a}\nspec: {"+secret+": true}")
-	p := &policies{reader: cache, log: funcr.New(func(_, args string) { fmt.Fprintln(&log, args) }, funcr.Options{Verbosity: 10})}
+	p := &policies{reader: cache, now: time.Now, log: funcr.New(func(_, args string) { fmt.Fprintln(&log, args) }, funcr.Options{Verbosity: 10})}
 	require.NoError(t, p.refresh(t.Context()))
 	assert.Contains(t, log.String(), `"policy"="SpawnPolicy a/typo"`)
 	assert.Contains(t, log.String(), "spec.defaults.environment")
@@ -197,14 +198,14 @@ func TestABurstOfChangesIsOneCompilation(t *testing.T) {
 		entered <- struct{}{}
 		<-proceed
 	}}
-	p := &policies{reader: cache, log: logr.Discard(), changed: make(chan struct{}, 1)}
+	p := &policies{reader: cache, now: time.Now, log: logr.Discard(), changed: newSignal()}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() { ended <- p.Start(ctx) }()
 
 	<-entered // the first list of the first compilation hangs
 	for range 1000 {
-		p.signal()
+		p.changed.raise()
 	}
 	const lists = 2 // a compilation lists both kinds
 	for range lists - 1 {
@@ -221,9 +222,43 @@ func TestABurstOfChangesIsOneCompilation(t *testing.T) {
 	assert.Equal(t, 2*lists, cache.lists)
 }
 
+func TestAStatusIsNoNewVersionOfAPolicy(t *testing.T) {
+	version := func(uid types.UID, generation int64, resourceVersion string) *unstructured.Unstructured {
+		o := &unstructured.Unstructured{Object: map[string]any{}}
+		o.SetUID(uid)
+		o.SetGeneration(generation)
+		o.SetResourceVersion(resourceVersion)
+		return o
+	}
+	assert.True(t, sameVersion(version("a", 1, "1"), version("a", 1, "2")))
+	assert.False(t, sameVersion(version("a", 1, "1"), version("a", 2, "2")))
+	assert.False(t, sameVersion(version("a", 1, "1"), version("b", 1, "2")), "deleted and made anew while nobody watched")
+}
+
+func TestPoliciesTellWhenTheyWereSwappedAndHaveAHashByThen(t *testing.T) {
+	cache := &stored{}
+	swapped := newSignal()
+	p := &policies{reader: cache, swapped: []signal{swapped}, now: time.Now}
+	assert.Empty(t, p.hash())
+	var hashes []string
+	for _, manifests := range [][]string{nil, {everybody}} {
+		cache.put(t, manifests...)
+		require.NoError(t, p.refresh(t.Context()))
+		assert.Len(t, swapped, 1)
+		<-swapped
+		require.NoError(t, p.refresh(t.Context()))
+		assert.Empty(t, swapped, "nothing was swapped")
+		hashes = append(hashes, p.hash())
+	}
+	assert.NotEqual(t, hashes[0], hashes[1])
+	other := &policies{reader: cache, now: time.Now}
+	require.NoError(t, other.refresh(t.Context()))
+	assert.Equal(t, hashes[1], other.hash(), "another replica")
+}
+
 func TestPoliciesEndWithTheCachesError(t *testing.T) {
 	broken := errors.New("the cache was stopped")
-	p := &policies{reader: &stored{err: broken}}
+	p := &policies{reader: &stored{err: broken}, now: time.Now}
 	assert.ErrorIs(t, p.Start(t.Context()), broken)
 	assert.Error(t, p.Ready(nil))
 }

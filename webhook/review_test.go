@@ -3,13 +3,18 @@ package webhook
 import (
 	"context"
 	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/stretchr/testify/require"
 	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	"github.com/slipway-hub/slipway/policy"
@@ -51,6 +56,31 @@ type engineFunc func(policy.Input) (policy.Result, bool, error)
 
 func (f engineFunc) Apply(in policy.Input) (policy.Result, bool, error) { return f(in) }
 
+// Verify and Allows aren't asked by those tests.
+func (engineFunc) Verify(policy.Input, *corev1.Pod) ([]policy.Denial, bool) { return nil, true }
+func (engineFunc) Allows(policy.Input, *corev1.Pod, *corev1.Pod) ([]policy.Denial, bool) {
+	return nil, true
+}
+
+// noClaims is the cache of a cluster without claims.
+type noClaims struct{}
+
+func (noClaims) In(ctx context.Context, namespace string) *namespaceClaims {
+	return &namespaceClaims{ctx: ctx, reader: noClaims{}, namespace: namespace}
+}
+
+func (noClaims) List(context.Context, client.ObjectList, ...client.ListOption) error { return nil }
+
+func (noClaims) Get(_ context.Context, key client.ObjectKey, _ client.Object, _ ...client.GetOption) error {
+	return apierrors.NewNotFound(corev1.Resource("persistentvolumeclaims"), key.Name)
+}
+
+// decide has a request decided as the endpoint does, panics included.
+func decide(t testing.TB, handler admission.Handler, req admission.Request) admission.Response {
+	t.Helper()
+	return (&endpoint{webhook: "test", handler: handler, log: logr.Discard()}).decide(httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", nil), req)
+}
+
 // testPolicies are those of testdata/policies.yaml, compiled.
 func testPolicies(t testing.TB) *policies {
 	t.Helper()
@@ -58,7 +88,7 @@ func testPolicies(t testing.TB) *policies {
 	require.NoError(t, err)
 	decoded, err := policy.Decode("policies.yaml", data)
 	require.NoError(t, err)
-	p := &policies{}
+	p := &policies{now: time.Now}
 	p.current.Store(&policySet{compiled: policy.Compile(decoded)})
 	require.Empty(t, p.current.Load().compiled.Errors())
 	return p
@@ -66,5 +96,10 @@ func testPolicies(t testing.TB) *policies {
 
 func testMutator(t testing.TB) *mutator {
 	t.Helper()
-	return &mutator{engine: testPolicies(t), namespaces: research{}, log: logr.Discard()}
+	return &mutator{testDecider(t)}
+}
+
+func testDecider(t testing.TB) decider {
+	t.Helper()
+	return decider{engine: testPolicies(t), namespaces: research{}, claims: noClaims{}, log: logr.Discard()}
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -21,15 +22,22 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	ctrlwebhook "sigs.k8s.io/controller-runtime/pkg/webhook"
+	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	"github.com/slipway-hub/slipway/certs"
 )
 
 // Options say how a replica runs.
 type Options struct {
-	// Config reaches the API server. The account needs get, list and watch on namespaces, spawnpolicies and
-	// clusterspawnpolicies.
+	// Config reaches the API server. The account needs list and watch on namespaces, persistentvolumeclaims, spawnpolicies
+	// and clusterspawnpolicies. With Namespace it needs also update on the policies' status, create on events, and, in that
+	// namespace, every verb on leases.
 	Config *rest.Config
+	// Namespace is where this replica runs; there it reports by which policies it answers. Empty: it writes nothing
+	// into the cluster, so policies get no condition Enforced, and denials no Events.
+	Namespace string
+	// Identity is this replica's name among all in the namespace. Empty: the host's name and a random suffix.
+	Identity string
 	// BindAddress and Port are where the API server reaches the webhook. Defaults: every address, 9443.
 	BindAddress string
 	Port        int
@@ -71,12 +79,16 @@ func Run(ctx context.Context, o Options) error {
 	if err := addReadiness(mgr, &draining, serving); err != nil {
 		return err
 	}
-	if err := addMutating(running, mgr, &o); err != nil {
+	own, err := addWebhooks(running, mgr, &o)
+	if err != nil {
 		return err
 	}
 	group, running := errgroup.WithContext(running)
 	group.Go(func() error { return serving.Start(running) })
-	group.Go(func() error { return mgr.Start(running) })
+	group.Go(func() error {
+		defer own.end(context.WithoutCancel(running))
+		return mgr.Start(running)
+	})
 	go func() {
 		select {
 		case <-running.Done():
@@ -122,6 +134,7 @@ func newManager(stopping context.Context, o *Options, serving *certs.Serving) (m
 			ByObject: map[client.Object]cache.ByObject{
 				// Labels reads one per request, and changes nothing.
 				namespaceMetadata(): {Transform: labelsOnly, UnsafeDisableDeepCopy: new(true)},
+				claimMetadata():     {Transform: claimIdentityOnly, UnsafeDisableDeepCopy: new(true)},
 			},
 		},
 		WebhookServer: ctrlwebhook.NewServer(ctrlwebhook.Options{
@@ -160,25 +173,36 @@ func addReadiness(mgr manager.Manager, draining *atomic.Bool, serving *certs.Ser
 	)
 }
 
-// addMutating wires /mutate: caches, policies, handler.
-func addMutating(ctx context.Context, mgr manager.Manager, o *Options) error {
+// addWebhooks wires /mutate and /verify: caches, policies, handlers.
+func addWebhooks(ctx context.Context, mgr manager.Manager, o *Options) (*replica, error) {
 	namespaces, err := watchNamespaces(ctx, mgr.GetCache(), o.Log)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	claims, err := watchClaims(ctx, mgr.GetCache())
+	if err != nil {
+		return nil, err
 	}
 	policies, err := watchPolicies(ctx, mgr.GetCache(), o.OwnNamespaces, o.Log)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	own, err := addReplica(ctx, mgr, policies, o)
+	if err != nil {
+		return nil, err
 	}
 	if err := errors.Join(mgr.Add(policies), mgr.AddReadyzCheck("policies", policies.Ready)); err != nil {
-		return fmt.Errorf("set up the policies: %w", err)
+		return nil, fmt.Errorf("set up the policies: %w", err)
 	}
-	const name = "mutate"
-	log := o.Log.WithName(name)
-	mgr.GetWebhookServer().Register(MutatePath, &endpoint{
-		webhook: name,
-		handler: &mutator{engine: policies, namespaces: namespaces, log: log},
-		log:     log,
-	})
-	return nil
+	limit := newInFlight()
+	for path, make := range map[string]func(decider) admission.Handler{
+		MutatePath: func(d decider) admission.Handler { return &mutator{d} },
+		VerifyPath: func(d decider) admission.Handler { return &verifier{d} },
+	} {
+		name := strings.TrimPrefix(path, "/")
+		log := o.Log.WithName(name)
+		handler := make(decider{engine: policies, namespaces: namespaces, claims: claims, events: own.tellsOf(), log: log})
+		mgr.GetWebhookServer().Register(path, &endpoint{webhook: name, handler: handler, inFlight: limit, log: log})
+	}
+	return own, nil
 }

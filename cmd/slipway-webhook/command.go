@@ -79,6 +79,8 @@ func newCommand() *cobra.Command {
 	flags.StringVar(&options.MetricsBindAddress, "metrics-bind-address", ":8080", "`host:port` of /metrics; 0: none")
 	flags.StringVar(&options.HealthProbeBindAddress, "health-probe-bind-address", ":8081", "`host:port` of /healthz and /readyz; 0: none")
 	flags.StringSliceVar(&options.OwnNamespaces, "own-namespace", podNamespace(), "`namespace` that cluster policies without a namespaceSelector aren't for, beside kube-system; repeatable (default: $POD_NAMESPACE)")
+	flags.StringVar(&options.Namespace, "namespace", os.Getenv("POD_NAMESPACE"), "`namespace` of the replicas, for their Leases; empty: no reports, no condition Enforced, no Events (default: $POD_NAMESPACE)")
+	flags.StringVar(&options.Identity, "identity", os.Getenv("POD_NAME"), "`name` of this replica among them; empty: the host's name and a random suffix (default: $POD_NAME)")
 	flags.DurationVar(&options.DrainDelay, "drain-delay", 5*time.Second, "how `long` to go on serving, not ready any more, after being told to stop")
 	flags.DurationVar(&options.DrainTimeout, "drain-timeout", 10*time.Second, "how `long` to wait after that for requests that are being answered")
 	flags.StringVar(&log.level, "log-level", "info", "the least `level` to log: debug, info, warn or error")

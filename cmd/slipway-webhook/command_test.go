@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"strings"
 	"testing"
 
 	"github.com/go-logr/logr"
@@ -55,12 +54,24 @@ func TestLogIsJSONOfTheLevelThatWasAskedFor(t *testing.T) {
 	assert.Equal(t, "jupyter-alice", line["pod"])
 }
 
+func TestTheReplicaIsNamedByItsPod(t *testing.T) {
+	t.Setenv("POD_NAMESPACE", "slipway-system")
+	t.Setenv("POD_NAME", "slipway-webhook-7d4b9-x2x7k")
+	flags := newCommand().Flags()
+	for flag, want := range map[string]string{
+		"own-namespace": "[slipway-system]", "namespace": "slipway-system", "identity": "slipway-webhook-7d4b9-x2x7k",
+	} {
+		assert.Equal(t, want, flags.Lookup(flag).DefValue, flag)
+	}
+}
+
 func TestCommandOffersTheFlagsThatChartsUse(t *testing.T) {
 	usage := newCommand().UsageString()
 	for _, flag := range []string{
 		"--cert-dir", "--port", "--bind-address", "--metrics-bind-address", "--health-probe-bind-address",
 		"--log-level", "--log-format", "--kubeconfig", "--drain-delay", "--drain-timeout", "--own-namespace",
+		"--namespace", "--identity",
 	} {
-		assert.True(t, strings.Contains(usage, flag+" "), flag)
+		assert.Contains(t, usage, flag+" ")
 	}
 }

@@ -60,6 +60,12 @@ func TestValuesOnStandardInput(t *testing.T) {
 	assert.Contains(t, got.out, "uid: 7\n")
 }
 
+func TestAPolicyThatWouldBeRefusedIsTold(t *testing.T) {
+	got := slipway(t, "singleuser: {initContainers: [{name: a, image: b}, {name: a, image: c}]}", "import", "z2jh", "-f", "-")
+	assert.Equal(t, exitGood, got.code)
+	assert.Contains(t, got.err, "warning: spec.defaults.initContainers[1]: the policy is refused, and every server with it:")
+}
+
 func TestStrictFailsWhereASettingIsLost(t *testing.T) {
 	got := slipway(t, "hub: {existingSecret: s}", "import", "z2jh", "-f", "-", "--strict")
 	assert.Equal(t, exitDenied, got.code)
@@ -73,7 +79,6 @@ func TestStrictFailsWhereASettingIsLost(t *testing.T) {
 // The values are good, and what they ask for isn't built: whoever applies the policy must not find out by the first login.
 func TestAPolicyThatDeniesEveryServerIsWarnedOf(t *testing.T) {
 	for config, want := range map[string]string{
-		"{delete_pvc: true}":                                             "warning: in the policy, spec.deleteClaims: ",
 		"{extra_pod_config: {priority: 5}}":                              "warning: in the policy, spec.defaults.extraPodConfig.priority: ",
 		"{extra_containers: [{name: a, image: b}, {name: a, image: b}]}": "warning: in the policy, spec.defaults.extraContainers[1]: ",
 		"{extra_containers: [{name: notebook, image: b}]}":               "warning: in the policy, spec.containers: ",

@@ -130,6 +130,13 @@ func claimsIn(data []byte) ([]metav1.PartialObjectMetadata, error) {
 		if err != nil {
 			return nil, err
 		}
+		var fields map[string]any
+		if err := yaml.Unmarshal(document, &fields); err != nil {
+			return nil, err
+		}
+		if len(fields) == 0 { // comments alone
+			continue
+		}
 		var list struct {
 			metav1.PartialObjectMetadata `json:",inline"`
 
@@ -139,7 +146,7 @@ func claimsIn(data []byte) ([]metav1.PartialObjectMetadata, error) {
 			return nil, err
 		}
 		found := list.Items
-		if len(found) == 0 && list.Kind != "List" && list.Kind != "" {
+		if len(found) == 0 && list.Kind != "List" {
 			found = []metav1.PartialObjectMetadata{list.PartialObjectMetadata}
 		}
 		for i := range found {

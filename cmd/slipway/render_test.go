@@ -106,6 +106,7 @@ func TestRenderEndsWithTheExitCodeThatSaysWhy(t *testing.T) {
 		"argument too many":           {args: "alice", code: exitInvalid, err: []string{"alice"}},
 		"pod file that is none":       {args: alice + " --pod " + data101, code: exitInvalid, err: []string{data101}},
 		"claim file that is none":     {args: alice + " --claim " + data101, code: exitInvalid, err: []string{"--claim " + data101, "SpawnPolicy"}},
+		"claim file without a kind":   {args: alice + " --claim testdata/import/course.yaml", code: exitInvalid, err: []string{"--claim testdata/import/course.yaml", `holds a ""`}},
 		"no cluster":                  {args: "--user alice", code: exitFailed, err: []string{"find the cluster", "-f"}},
 	} {
 		t.Run(name, func(t *testing.T) {

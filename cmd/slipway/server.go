@@ -180,7 +180,7 @@ func newRequest(ctx context.Context, server *serverFlags, more *inputFlags, in i
 		Identity:  id,
 		Namespace: policy.Namespace{Name: namespace, Labels: labels},
 		Caller:    caller,
-		Claims:    claims,
+		Claims:    policy.ClaimList(claims),
 		Sent:      sent.pod,
 		Surplus:   sent.surplus,
 	}}
@@ -205,9 +205,13 @@ func (r *request) askCluster(ctx context.Context, labels, claims bool) (err erro
 		}
 	}
 	if claims {
-		r.input.Claims, err = claimsOfNamespace(ctx, namespace.Name)
+		found, err := claimsOfNamespace(ctx, namespace.Name)
+		if err != nil {
+			return err
+		}
+		r.input.Claims = policy.ClaimList(found)
 	}
-	return err
+	return nil
 }
 
 // hideEnv names the hub's environment instead of holding it, as a skeleton does. A launcher gives each Secret a random
@@ -227,7 +231,7 @@ func (r *request) hideEnv() error {
 		}
 		name = result.Names.Pod
 	}
-	id.EnvSecret = name + "-env"
+	id.EnvSecret = name + "-env-rendered"
 	return nil
 }
 

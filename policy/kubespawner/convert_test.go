@@ -170,12 +170,13 @@ func TestOriginsNameWhatTheTraitsCameFrom(t *testing.T) {
 }
 
 func TestTheRestOfThePolicy(t *testing.T) {
-	p, _ := convert(t, `{"env_keep": ["LANG", "JUPYTERHUB_SINGLEUSER_APP", "LANG"], "delete_pvc": true, "namespace": "research"}`,
+	p, findings := convert(t, `{"env_keep": ["LANG", "JUPYTERHUB_SINGLEUSER_APP", "LANG"], "delete_pvc": true, "namespace": "research"}`,
 		Options{Name: "course", Hub: "main", Launcher: v1alpha1.ServiceAccountRef{Namespace: "jhub", Name: "hub"}})
 	assert.JSONEq(t, `{
 		"apiVersion": "slipway.dev/v1alpha1", "kind": "SpawnPolicy", "metadata": {"name": "course", "namespace": "research"}, "status": {},
-		"spec": {"hubs": ["main"], "hubEnv": ["JUPYTERHUB_*", "JPY_API_TOKEN", "LANG"], "deleteClaims": true,
+		"spec": {"hubs": ["main"], "hubEnv": ["JUPYTERHUB_*", "JPY_API_TOKEN", "LANG"],
 			"launchers": [{"serviceAccount": {"namespace": "jhub", "name": "hub"}, "hubs": ["main"], "mayAssertGroups": ["*"]}]}}`, asJSON(t, p))
+	assert.Contains(t, told(findings), "unmapped: delete_pvc: KubeSpawner deletes a user's claim together with the user; the policy keeps it; delete claims")
 }
 
 func TestWhatHasNoPlaceInAPolicyIsReported(t *testing.T) {

@@ -32,6 +32,12 @@ var lostNames = map[string]string{
 	"singleuser_lifecycle_hooks":            "lifecycle_hooks",
 }
 
+// IsOldName says whether KubeSpawner takes a trait under this name only for the sake of old configurations.
+func IsOldName(name string) bool {
+	_, renamed := renames[name]
+	return renamed
+}
+
 // today is a trait's present name.
 func today(name string) string {
 	if now, renamed := renames[name]; renamed {

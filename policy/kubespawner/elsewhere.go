@@ -134,6 +134,11 @@ func (c *converter) report(o outside, v any, at string) {
 	c.add(Finding{Kind: o.kind, Path: at, Why: o.why, Do: o.what, Draft: o.draft})
 }
 
+const (
+	deletesClaims = "KubeSpawner deletes a user's claim together with the user; the policy keeps it"
+	deleteByHand  = "delete claims of users who are gone yourself: deleteClaims isn't built yet in this version"
+)
+
 // namespace and delete_pvc say something about the policy itself.
 func (c *converter) about(given map[string]any, policy *v1alpha1.SpawnPolicy) {
 	if v, has := given["namespace"]; has {
@@ -153,10 +158,10 @@ func (c *converter) about(given map[string]any, policy *v1alpha1.SpawnPolicy) {
 	case has && !isBool(v):
 		c.wrongType(c.origin("delete_pvc"), "true or false", v)
 	case has && (v == true || v == int64(1)):
-		yes := true
-		policy.Spec.DeleteClaims = &yes
+		// A policy that said deleteClaims would be refused as a whole, by this version, and with it every server.
+		c.find(Unmapped, c.origin("delete_pvc"), deletesClaims, deleteByHand)
 	case !has && given["storage_pvc_ensure"] == true:
-		c.find(Note, c.origin("delete_pvc"), "KubeSpawner deletes a user's claim together with the user; the policy keeps it", "write deleteClaims: true in the policy if it should go")
+		c.find(Note, c.origin("delete_pvc"), deletesClaims, deleteByHand)
 	}
 }
 

@@ -30,24 +30,27 @@ func readEnvironment(c *converter, _ *trait, v any, at string) any {
 			c.find(Warning, here, "null has no effect here: KubeSpawner writes the image's name over it", "it is left out")
 			continue
 		}
-		entry := c.variable(m.Value, here)
-		if entry == nil {
-			continue
+		if entry := c.variable(m.Value, here); entry != nil {
+			out = c.withVariable(out, m.Key, entry, at, names)
 		}
-		name := m.Key
-		if o, isMap := entry.(Object); isMap {
-			if other, has := o.Get("name"); has {
-				name, _ = other.(string)
-			}
-		}
-		if before, twice := names[name]; twice {
-			c.find(Warning, Child(at, before), "is the same variable as "+here+", which wins in KubeSpawner", "it is left out")
-			out = out.Without(before)
-		}
-		names[name] = m.Key
-		out = out.With(m.Key, entry)
 	}
 	return out
+}
+
+// withVariable adds a variable, and takes away an earlier one of the same name. names are the keys by name.
+func (c *converter) withVariable(out Object, key string, entry any, at string, names map[string]string) Object {
+	name := key
+	if o, isMap := entry.(Object); isMap {
+		if other, has := o.Get("name"); has {
+			name, _ = other.(string)
+		}
+	}
+	if before, twice := names[name]; twice && before != key {
+		c.find(Warning, Child(at, before), "is the same variable as "+Child(at, key)+", which wins in KubeSpawner", "it is left out")
+		out = out.Without(before)
+	}
+	names[name] = key
+	return out.With(key, entry)
 }
 
 // variable gives one variable; nil where there is none to give.
@@ -97,6 +100,7 @@ func (c *converter) envVar(v Object, at string) any {
 
 func patchEnvironment(c *converter, t *trait, v Object, at string, b *block) any {
 	out := Object{}
+	names := map[string]string{}
 	for _, m := range v {
 		here := Child(at, m.Key)
 		o, isMap := m.Value.(Object)
@@ -107,10 +111,10 @@ func patchEnvironment(c *converter, t *trait, v Object, at string, b *block) any
 		case m.Value == nil:
 			b.take(t.setting, m.Key)
 		case isMap:
-			out = out.With(m.Key, c.patched(o, reflect.TypeFor[corev1.EnvVar](), here, b, t.setting, m.Key))
+			out = c.withVariable(out, m.Key, c.patched(o, reflect.TypeFor[corev1.EnvVar](), here, b, t.setting, m.Key), at, names)
 		default:
 			if entry := c.variable(m.Value, here); entry != nil {
-				out = out.With(m.Key, entry)
+				out = c.withVariable(out, m.Key, entry, at, names)
 			}
 		}
 	}

@@ -15,6 +15,7 @@ import (
 // +kubebuilder:printcolumn:name="Priority",type=integer,JSONPath=`.spec.priority`
 // +kubebuilder:printcolumn:name="Hubs",type=string,JSONPath=`.spec.hubs`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Enforced",type=string,JSONPath=`.status.conditions[?(@.type=="Enforced")].status`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="!has(self.spec.namespaceSelector)",message="spec.namespaceSelector belongs to a ClusterSpawnPolicy: a SpawnPolicy is for its own namespace"
 // +kubebuilder:validation:XValidation:rule="!has(self.spec.groupMap)",message="spec.groupMap belongs to a ClusterSpawnPolicy: only the platform team may say who is in which group"
@@ -46,6 +47,7 @@ type SpawnPolicyList struct {
 // +kubebuilder:printcolumn:name="Priority",type=integer,JSONPath=`.spec.priority`
 // +kubebuilder:printcolumn:name="Hubs",type=string,JSONPath=`.spec.hubs`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Enforced",type=string,JSONPath=`.status.conditions[?(@.type=="Enforced")].status`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type ClusterSpawnPolicy struct {
 	metav1.TypeMeta   `json:",inline"`
@@ -384,7 +386,7 @@ type Constraints struct {
 	CPULimit *Bound `json:"cpuLimit,omitempty"`
 	// +optional
 	CPUGuarantee *Bound `json:"cpuGuarantee,omitempty"`
-	// ExtraResourceLimits bound extended resources by name.
+	// ExtraResourceLimits bound extended resources, and ephemeral-storage, by name.
 	// +optional
 	ExtraResourceLimits map[string]Bound `json:"extraResourceLimits,omitempty"`
 	// +optional
@@ -395,7 +397,7 @@ type Constraints struct {
 }
 
 // Bound is a maximum for the pod's effective total, init containers as the scheduler counts them. A container
-// without a limit on cpu or memory violates it; without one on an extended resource it uses none.
+// without a limit on cpu, memory or ephemeral-storage violates it; without one on an extended resource it uses none.
 type Bound struct {
 	// +required
 	Max *resource.Quantity `json:"max"`
@@ -413,6 +415,17 @@ type ImageRule struct {
 //
 // +kubebuilder:validation:Enum=privileged;baseline;restricted
 type PodSecurityLevel string
+
+// ConditionEnforced is True once no replica of the webhook answers by an older generation of the policy.
+const ConditionEnforced = "Enforced"
+
+// The reasons of ConditionEnforced.
+const (
+	// ReasonPropagating: not every replica has said that it answers by this generation, or not long enough ago.
+	ReasonPropagating = "Propagating"
+	// ReasonAllReplicas answer by this generation.
+	ReasonAllReplicas = "AllReplicas"
+)
 
 // SpawnPolicyStatus says how a policy fares.
 type SpawnPolicyStatus struct {

@@ -13,6 +13,9 @@ var typeNames = map[byte]string{'s': "text", 'b': "true or false", 'i': "a whole
 
 // check holds a value against the chart's schema, and refuses what Helm would.
 func (b *builder) check(v any, r rule, at string) {
+	if v == nil && !strings.HasPrefix(at, "singleuser.") {
+		return // it takes a default away that we don't know
+	}
 	if r.types != "" && !strings.ContainsAny(r.types, typesOf(v)) {
 		b.refusef(at, "must be %s, not %s: Helm refuses it", wanted(r.types), named(v))
 		return

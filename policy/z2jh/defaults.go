@@ -37,6 +37,14 @@ func (c chart) escapes() bool { return c.major < 4 }
 // maps: from 4.3 volumes and mounts are maps, sorted by key.
 func (c chart) maps() bool { return c.major > 4 || c.major == 4 && c.minor >= 3 }
 
+// closing is the command that keeps pods from the cloud's metadata: before 3.0 it closed every port, and from then on port 80 alone.
+func (c chart) closing(ip string) []any {
+	if c.major < 3 {
+		return []any{"iptables", "-A", "OUTPUT", "-d", ip, "-j", "DROP"}
+	}
+	return []any{"iptables", "--append", "OUTPUT", "--protocol", "tcp", "--destination", ip, "--destination-port", "80", "--jump", "DROP"}
+}
+
 // tag of the chart's own images; what main has where no version was told.
 func (c chart) tag() string {
 	if c.version == "" {

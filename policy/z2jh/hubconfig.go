@@ -47,6 +47,10 @@ func (b *builder) spawnerSection(traits Object, at string) {
 			b.find(kubespawner.Warning, here, "has no effect: the chart sets "+m.Key+" for KubeSpawner, which wins over Spawner", "write it in "+valueOf(m.Key)+" or in hub.config.KubeSpawner")
 			continue
 		}
+		if kubespawner.IsOldName(m.Key) {
+			b.find(kubespawner.Warning, here, "has no effect: KubeSpawner looks for old names in its own section alone", "write today's name, in hub.config.KubeSpawner")
+			continue
+		}
 		b.setSpawner(m.Key, m.Value, here)
 	}
 }

@@ -97,6 +97,8 @@ func TestValuesBecomeTraits(t *testing.T) {
 		{`hub: {config: {Spawner: {cmd: [b]}}}`, "cmd", `["b"]`},
 		{`hub: {config: {Spawner: {mem_guarantee: 2G}}}`, "mem_guarantee", `"1G"`},
 		{`hub: {config: {KubeSpawner: {init_containers: []}}}`, "init_containers", `[]`},
+		{`{singleuser: {uid: null}, hub: {config: {Spawner: {singleuser_uid: 7}}}}`, "singleuser_uid", `unset`},
+		{`{singleuser: {uid: null}, hub: {config: {KubeSpawner: {singleuser_uid: 7}}}}`, "singleuser_uid", `7`},
 	} {
 		t.Run(c.values+" "+c.trait, func(t *testing.T) {
 			assertTrait(t, c.want, derived(t, c.values, Options{}, c.trait))
@@ -142,6 +144,25 @@ func TestExtraFilesAreMountedFromTheChartsSecret(t *testing.T) {
 	findings := told(t, values, Options{})
 	assert.Contains(t, findings, "the content of 2 file(s) stays in the Secret singleuser")
 	assert.NotContains(t, findings, "stringData")
+
+	// Where the content is kept apart, as secret content is, the file is mounted all the same.
+	const apart = `singleuser: {extraFiles: {key: {mountPath: /key}}, storage: {type: none}}`
+	assert.JSONEq(t, `{"0-files": {"name": "files", "mountPath": "/key", "subPath": "key"}}`, derived(t, apart, Options{}, "volume_mounts"))
+	assert.Contains(t, told(t, apart, Options{}), "singleuser.extraFiles.key: has no content (data, stringData or binaryData) in these values")
+}
+
+// Helm completes what a file leaves out, and a null takes away; what the rest of the chart needs is no reason to refuse.
+func TestPartOfAValueIsEnoughWhereTheChartHasTheRest(t *testing.T) {
+	for _, values := range []string{
+		`proxy: {chp: {image: {tag: "5"}}, traefik: {serviceAccount: {annotations: {a: b}}}, service: {type: null}}`,
+		`hub: {image: {name: a}, config: null}`,
+		`hub: {config: {GitHubOAuthenticator: null}}`,
+		`{httpRoute: {gateway: {namespace: a}}, prePuller: {hook: {image: {tag: "1"}, enabled: null}}}`,
+	} {
+		assert.Equal(t, `"jupyterhub-singleuser"`, derived(t, values, Options{}, "cmd"), values)
+	}
+	_, err := Traits([][]byte{[]byte(`singleuser: {image: {name: null}}`)}, []string{"v"}, Options{})
+	require.ErrorContains(t, err, "singleuser.image: needs name: Helm refuses it without")
 }
 
 func TestNamesHoldTheReleases(t *testing.T) {
@@ -203,12 +224,18 @@ func TestOlderChartsHadOtherRules(t *testing.T) {
 		derived(t, `singleuser: {storage: {extraVolumes: [{name: z, emptyDir: {}}, {name: a, emptyDir: {}}]}}`, old, "volumes"))
 	assert.Equal(t, `"jupyterhub/k8s-singleuser-sample:2.0.0"`, derived(t, ``, Options{ChartVersion: "2.0.0"}, "image"))
 
+	_, err := Traits([][]byte{[]byte(`singleuser: {storage: {dynamic: {pvcNameTemplate: null}}}`)}, []string{"v"}, old)
+	require.ErrorContains(t, err, "singleuser.storage.dynamic.pvcNameTemplate: must not be null or empty: before 4.0 the chart needs it")
+	const block = `singleuser: {cloudMetadata: {ip: 10.0.0.1}}`
+	assert.Contains(t, derived(t, block, Options{ChartVersion: "2.0.0"}, "init_containers"), `["iptables","-A","OUTPUT","-d","10.0.0.1","-j","DROP"]`)
+	assert.Contains(t, derived(t, block, Options{ChartVersion: "3.0.0"}, "init_containers"), `"10.0.0.1","--destination-port","80"`)
+
 	between := Options{ChartVersion: "4.0.0"}
 	assert.Equal(t, "unset", derived(t, ``, between, "pvc_name_template"))
 	assert.JSONEq(t, `[{"name": "volume-{user_server}", "persistentVolumeClaim": {"claimName": "{pvc_name}"}}]`, derived(t, ``, between, "volumes"))
 	assert.Equal(t, `"quay.io/jupyterhub/k8s-singleuser-sample:4.0.0"`, derived(t, ``, between, "image"))
 
-	_, err := Traits(nil, nil, Options{ChartVersion: "new"})
+	_, err = Traits(nil, nil, Options{ChartVersion: "new"})
 	require.ErrorContains(t, err, `chart version "new": must be a version such as 4.4.0`)
 	_, err = Traits([][]byte{[]byte(`singleuser: {storage: {extraVolumes: {a: {name: a}}}}`)}, []string{"v"}, between)
 	require.ErrorContains(t, err, "must be a list: a map is understood by the chart from 4.3 on")
@@ -238,6 +265,9 @@ func TestValuesOfAChartThatContainsThisOne(t *testing.T) {
 		"jupyterhub: {singleuser: {uid: 7}}",
 		"basehub: {jupyterhub: {singleuser: {uid: 7}}, other: 1}",
 		"nfs: {enabled: true}\njupyterhub: {singleuser: {uid: 7}}\nglobal: {}\n",
+		"ingress: {enabled: true}\njupyterhub: {singleuser: {uid: 7}}\n",
+		"ingress: {enabled: true}\nbinderhub: {ingress: {}, jupyterhub: {singleuser: {uid: 7}}}\n",
+		"daskhub: {basehub: {jupyterhub: {singleuser: {uid: 7}}}}",
 	} {
 		assert.Equal(t, "7", derived(t, values, Options{}, "uid"), values)
 		assert.Contains(t, told(t, values, Options{}), "the file is a parent chart's, whose subchart this is")
@@ -255,6 +285,30 @@ func TestHelmSortsWhatAProfileOffers(t *testing.T) {
 	assert.NotContains(t, findings, "profile_options.b.choices: no choice")
 }
 
+func TestHelmSortsByTheSizeOfNumbers(t *testing.T) {
+	for _, c := range []struct{ first, second string }{
+		{"mem_8", "mem_16"},
+		{"mem_3_7", "mem_30_4"},
+		{"x9", "x10a"},
+		{"x", "x1"},
+		{"a1", "aa"},
+		{"a-b", "a_b"},
+		{"B", "a"},
+		{"a0", "a00"},
+		{"a1", "a01"},
+		{"a100", "a1000"},
+		{"a105", "a1010"},
+		{"2-é", "10-a"},
+	} {
+		o := sortedByHelm(object(c.second, 1, c.first, 1))
+		assert.Equal(t, []string{c.first, c.second}, o.Keys())
+		assert.Equal(t, o, sortedByHelm(o))
+	}
+	const values = `singleuser: {extraFiles: {a10: {mountPath: /b, stringData: x}, a9: {mountPath: /a, stringData: x}}, storage: {type: none}}`
+	assert.JSONEq(t, `{"0-files": {"name": "files", "mountPath": "/a", "subPath": "a9"}, "1-files": {"name": "files", "mountPath": "/b", "subPath": "a10"}}`,
+		derived(t, values, Options{}, "volume_mounts"))
+}
+
 func TestWhatTheChartLosesIsTold(t *testing.T) {
 	for values, want := range map[string]string{
 		`hub: {config: {KubeSpawner: {init_containers: []}}}`:                                                                         `hub.config.KubeSpawner.init_containers: replaces the chart's whole value and drops the init container that blocks`,
@@ -265,6 +319,7 @@ func TestWhatTheChartLosesIsTold(t *testing.T) {
 		`hub: {config: {KubeSpawner: {node_affinity_preferred: []}}}`:                                                                 `drops the node purpose`,
 		`hub: {config: {KubeSpawner: {tolerations: []}}}`:                                                                             `drops the chart's tolerations`,
 		`hub: {config: {Spawner: {mem_guarantee: 2G}}}`:                                                                               `hub.config.Spawner.mem_guarantee: has no effect`,
+		`hub: {config: {Spawner: {image_spec: x}}}`:                                                                                   `hub.config.Spawner.image_spec: has no effect: KubeSpawner looks for old names`,
 		`hub: {config: {JupyterHub: {spawner_class: x.Y}}}`:                                                                           `unmapped: values.yaml:1: hub.config.JupyterHub.spawner_class: the hub doesn't use KubeSpawner itself but x.Y`,
 		`hub: {config: {BinderSpawner: {a: 1}}}`:                                                                                      `unmapped: values.yaml:1: hub.config.BinderSpawner: concerns a spawner class of its own`,
 		`hub: {extraConfig: {a: "c.KubeSpawner.uid = f\nc.Spawner.cmd = []"}}`:                                                        `hub.extraConfig.a: is Python that runs in the hub after everything else, and can't be run here; it sets cmd, uid`,
@@ -318,7 +373,7 @@ func TestWhatHelmOrTheHubRefuse(t *testing.T) {
 		"singleuser: {storage: {extraVolumes: {a: {emptyDir: {}}}}}":   `singleuser.storage.extraVolumes.a: needs name`,
 		"singleuser: {storage: {extraVolumes: [{emptyDir: {}}]}}":      `singleuser.storage.extraVolumes[0]: needs name`,
 		"singleuser: {storage: {extraVolumeMounts: {'volume-{user_server}': {readOnly: true}}}}":            `needs name`,
-		"singleuser: {extraFiles: {a: {mountPath: /a}}}":                                                    `must have exactly one of data, stringData and binaryData, and has 0`,
+		"singleuser: {extraFiles: {a: {mountPath: /a, stringData: x, binaryData: eA==}}}":                   `must have exactly one of data, stringData and binaryData, and has 2`,
 		"singleuser: {extraFiles: {a: {mountPath: /a, data: {x: 1}}}}":                                      `must end in .yaml, .yml, .json or .toml`,
 		"singleuser: {extraFiles: {'a b': {mountPath: /a, stringData: x}}}":                                 `is no legal key of a Secret`,
 		"singleuser: {extraFiles: {a: {mountPath: /a, stringData: x, mode: '0644'}}}":                       `singleuser.extraFiles.a.mode: must be a number`,

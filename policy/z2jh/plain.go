@@ -124,7 +124,7 @@ func (b *builder) metadataBlock() {
 	block := object(
 		"name", blockContainer,
 		"image", b.text("singleuser.networkTools.image.name")+":"+b.text("singleuser.networkTools.image.tag"),
-		"command", []any{"iptables", "--append", "OUTPUT", "--protocol", "tcp", "--destination", b.text(at + ".ip"), "--destination-port", "80", "--jump", "DROP"},
+		"command", b.chart.closing(b.text(at+".ip")),
 		"securityContext", object("privileged", true, "runAsUser", int64(0), "capabilities", object("add", []any{"NET_ADMIN"})),
 	)
 	if resources, _ := b.get("singleuser.networkTools.resources"); len(asObject(resources)) > 0 {

@@ -68,27 +68,38 @@ func (r *reader) refusef(at string, line int, format string, args ...any) {
 	r.problems = append(r.problems, &kubespawner.ProblemError{Path: at, Source: fmt.Sprintf("%s:%d", r.file, line), Message: fmt.Sprintf(format, args...)})
 }
 
-// unwrapped finds this chart's values in those of a chart that depends on it: under jupyterhub, or under NAME.jupyterhub.
+// unwrapped finds this chart's values in those of a chart that depends on it: under jupyterhub, which the chart itself has no value
+// of, or below NAME. What the parent has beside them may bear names of ours, such as ingress.
 func (r *reader) unwrapped(root *yaml.Node) *yaml.Node {
-	for i := 0; i+1 < len(root.Content); i += 2 {
-		if _, own := schema.keys[root.Content[i].Value]; own && root.Content[i].Value != "global" && root.Content[i].Value != "enabled" {
-			return root
-		}
+	below, at := subchart(root, 0)
+	if below == nil {
+		return root
 	}
-	if below := mapBelow(root, "jupyterhub"); below != nil {
-		r.note("jupyterhub", below.Line, "jupyterhub")
-		return below
-	}
-	for i := 0; i+1 < len(root.Content); i += 2 {
-		if below := mapBelow(root.Content[i+1], "jupyterhub"); below != nil {
-			r.note(root.Content[i].Value+".jupyterhub", below.Line, root.Content[i].Value)
-			return below
-		}
-	}
-	return root
+	r.note(at, below.Line)
+	return below
 }
 
-func (r *reader) note(path string, line int, _ string) {
+// subchart gives this chart's values within a parent's, and their path; nil where the map is this chart's own already.
+func subchart(n *yaml.Node, depth int) (below *yaml.Node, at string) {
+	if below := mapBelow(n, chartName); below != nil {
+		return below, chartName
+	}
+	n = resolved(n)
+	if depth == maxParents || n.Kind != yaml.MappingNode || mapBelow(n, "singleuser") != nil || mapBelow(n, "hub") != nil {
+		return nil, ""
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if _, own := schema.keys[n.Content[i].Value]; own {
+			continue
+		}
+		if below, at := subchart(n.Content[i+1], depth+1); below != nil {
+			return below, kubespawner.Child(n.Content[i].Value, at)
+		}
+	}
+	return nil, ""
+}
+
+func (r *reader) note(path string, line int) {
 	r.findings = append(r.findings, kubespawner.Finding{Kind: kubespawner.Note, Path: path, Source: fmt.Sprintf("%s:%d", r.file, line),
 		Why: "the file is a parent chart's, whose subchart this is", Do: "the paths below are relative to it, and the parent's other values aren't read"})
 }
@@ -117,6 +128,8 @@ func resolved(n *yaml.Node) *yaml.Node {
 const (
 	maxDepth  = 100
 	maxValues = 100_000
+	// maxParents is how many charts may lie around this one.
+	maxParents = 3
 )
 
 func (r *reader) value(n *yaml.Node, at string, depth int) any {

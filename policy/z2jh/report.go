@@ -90,7 +90,7 @@ func (b *builder) firstChoices() {
 			if len(choices) == 0 || named {
 				continue
 			}
-			if first := sortedByKey(choices)[0].Key; first != choices[0].Key {
+			if first := sortedByHelm(choices)[0].Key; first != choices[0].Key {
 				at := kubespawner.Child(kubespawner.Child(kubespawner.Index("singleuser.profileList", i), "profile_options"), option.Key) + ".choices"
 				b.find(kubespawner.Warning, at, "no choice is the default, and Helm sorts them by key: "+first+" is the default, not "+choices[0].Key, "set default: true for the one that is meant")
 			}

@@ -12,7 +12,8 @@ type rule struct {
 	each *rule
 	// oneOf are the texts that it may be.
 	oneOf []string
-	// needs are keys that must be there.
+	// needs are keys that must be there. Only what has no default, or one that we know, can say so: of most of the chart we
+	// don't know the defaults, and they supply what a file leaves out.
 	needs []string
 }
 
@@ -35,10 +36,11 @@ var (
 	mapOrList     = rule{types: "ml", open: true}
 	pullPolicy    = rule{types: "s0", oneOf: []string{"", "IfNotPresent", "Always", "Never"}}
 	nodePurpose   = rule{types: "s", oneOf: []string{"ignore", "prefer", "require"}}
-	image         = closed(map[string]rule{"name": text, "tag": text, "pullPolicy": pullPolicy, "pullSecrets": list}, "name", "tag")
+	image         = closed(map[string]rule{"name": text, "tag": text, "pullPolicy": pullPolicy, "pullSecrets": list})
+	userImage     = closed(image.keys, "name", "tag")
 	plainImage    = closed(map[string]rule{"name": text, "tag": text, "pullPolicy": pullPolicy}, "name", "tag")
 	budget        = closed(map[string]rule{"enabled": yesNo, "maxUnavailable": wholeOrNull, "minAvailable": wholeOrNull})
-	account       = closed(map[string]rule{"create": yesNo, "name": textOrNull, "annotations": textMap}, "create")
+	account       = closed(map[string]rule{"create": yesNo, "name": textOrNull, "annotations": textMap})
 	strategy      = closed(map[string]rule{"rollingUpdate": textOrNull, "type": textOrNull})
 	terms         = closed(map[string]rule{"required": list, "preferred": list})
 	extraFile     = closed(map[string]rule{"mountPath": text, "data": openMap, "stringData": text, "binaryData": text, "mode": {types: "n"}}, "mountPath")
@@ -71,7 +73,7 @@ var schema = closed(map[string]rule{
 	}),
 	"httpRoute": closed(map[string]rule{
 		"enabled": yesNo, "annotations": textMap, "hostnames": list, "parentRefs": list,
-		"gateway": closed(map[string]rule{"name": text, "namespace": text, "sectionName": text}, "name"),
+		"gateway": closed(map[string]rule{"name": text, "namespace": text, "sectionName": text}),
 	}),
 	"cull": closed(map[string]rule{
 		"enabled": yesNo, "users": yesNoOrNull, "adminUsers": yesNoOrNull, "removeNamedServers": yesNoOrNull,
@@ -85,7 +87,7 @@ var singleuserSchema = closed(map[string]rule{
 	"networkPolicy": networkPolicy, "podNameTemplate": textOrNull,
 	"cpu":    closed(map[string]rule{"limit": numberOrNull, "guarantee": numberOrNull}),
 	"memory": closed(map[string]rule{"limit": {types: "ns0"}, "guarantee": {types: "ns0"}}),
-	"image":  image, "initContainers": list, "profileList": list, "extraFiles": extraFiles, "extraEnv": mapOrList,
+	"image":  userImage, "initContainers": list, "profileList": list, "extraFiles": extraFiles, "extraEnv": mapOrList,
 	"nodeSelector": openMap, "extraTolerations": list,
 	"extraNodeAffinity": terms, "extraPodAffinity": terms, "extraPodAntiAffinity": terms,
 	"cloudMetadata": closed(map[string]rule{"blockWithIptables": yesNo, "ip": text}, "blockWithIptables", "ip"),
@@ -94,7 +96,7 @@ var singleuserSchema = closed(map[string]rule{
 	"extraResource":      closed(map[string]rule{"guarantees": openMap, "limits": openMap}),
 	"fsGid":              wholeOrNull,
 	"lifecycleHooks":     closed(map[string]rule{"postStart": openMap, "preStop": openMap}),
-	"networkTools":       closed(map[string]rule{"image": image, "resources": openMap}),
+	"networkTools":       closed(map[string]rule{"image": userImage, "resources": openMap}),
 	"serviceAccountName": textOrNull, "startTimeout": wholeOrNull,
 	"storage": closed(map[string]rule{
 		"capacity": textOrNull, "extraLabels": textMap, "extraVolumeMounts": {types: "ml0", open: true}, "extraVolumes": {types: "ml0", open: true},

@@ -53,8 +53,11 @@ func (b *builder) collected(all []mounted, at string) any {
 func (b *builder) dynamicHome() (volumes, mounts []mounted) {
 	const at = "singleuser.storage.dynamic"
 	claim := b.text(at + ".pvcNameTemplate")
-	if claim != "" {
+	switch {
+	case claim != "":
 		b.set("pvc_name_template", claim, at+".pvcNameTemplate")
+	case b.chart.escapes():
+		b.refusef(at+".pvcNameTemplate", "must not be null or empty: before 4.0 the chart needs it, and KubeSpawner fails without")
 	}
 	b.set("storage_pvc_ensure", true, "singleuser.storage.type")
 	for _, p := range []struct{ trait, path string }{
@@ -111,7 +114,7 @@ func (b *builder) files() (volumes, mounts []mounted) {
 	}
 	secret := b.inNamespace("singleuser")
 	var items []any
-	for i, m := range sortedByKey(all) {
+	for i, m := range all {
 		here := kubespawner.Child(at, m.Key)
 		file, _ := m.Value.(Object)
 		path, _ := file.Get("mountPath")
@@ -141,8 +144,11 @@ func (b *builder) checkFile(key string, file Object, at string) {
 	switch {
 	case !secretKey.MatchString(key):
 		b.refusef(at, "is no legal key of a Secret: letters, digits, -, _ and . only")
-	case contents != 1:
+	case contents > 1:
 		b.refusef(at, "must have exactly one of data, stringData and binaryData, and has %d: Helm refuses it", contents)
+	case contents == 0:
+		b.find(kubespawner.Warning, at, "has no content (data, stringData or binaryData) in these values, without which Helm refuses it",
+			"it may be in another values file, a secret one; the policy needs only where it is mounted")
 	case structured && !serialised.MatchString(s):
 		b.refusef(at+".mountPath", "must end in .yaml, .yml, .json or .toml where data is a map: Helm refuses it")
 	}

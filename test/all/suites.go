@@ -13,6 +13,13 @@ func suites() []suite {
 			},
 		},
 		{
+			name:   "helm, for the tests that install the chart",
+			needed: true,
+			command: func(string) []string {
+				return []string{"go", "tool", "-modfile=tools/helm/go.mod", "helm", "version"}
+			},
+		},
+		{
 			name:   "Go",
 			report: "go.xml",
 			command: func(report string) []string {

@@ -7,9 +7,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/slipway-hub/slipway/test/world"
 )
@@ -67,6 +66,6 @@ func TestPoliciesHaveColumns(t *testing.T) {
 	w.Put(t, ns, "\nkind: SpawnPolicy\nmetadata: {name: course}\nspec: {hubs: [main, lab], priority: 7}\n")
 	out, err := w.Cluster.Kubectl(t.Context(), nil, "get", "slipway", "-n", ns)
 	require.NoError(t, err)
-	assert.Regexp(t, `NAME +PRIORITY +HUBS +READY +AGE`, out)
+	assert.Regexp(t, `NAME +PRIORITY +HUBS +READY +ENFORCED +AGE`, out)
 	assert.Regexp(t, `course +7 +\["main","lab"\]`, out)
 }

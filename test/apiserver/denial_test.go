@@ -20,7 +20,7 @@ func TestWithoutAPolicyThePodIsDenied(t *testing.T) {
 	w := world.ForTest(t)
 	ns := w.Namespace(t)
 	_, err := w.Launch(t, ns, nil)
-	denied := asDenied(t, err)
+	denied := world.AsDenied(t, err)
 	assert.Equal(t, []policy.Code{policy.NoPolicy}, denied.Codes())
 	assert.Contains(t, denied.Error(), `hub "main"`)
 	assert.Contains(t, denied.Error(), `namespace "`+ns+`"`)
@@ -39,7 +39,7 @@ func TestWithoutAPolicyThePodIsDenied(t *testing.T) {
 	t.Run("a policy for another hub is none", func(t *testing.T) {
 		w.Put(t, ns, "\nkind: SpawnPolicy\nmetadata: {name: other}\nspec: {hubs: [other], launchers: [{serviceAccount: {namespace: jupyter, name: hub}}], defaults: {image: a}}\n")
 		_, err := w.Launch(t, ns, nil)
-		assert.Equal(t, []policy.Code{policy.NoPolicy}, asDenied(t, err).Codes())
+		assert.Equal(t, []policy.Code{policy.NoPolicy}, world.AsDenied(t, err).Codes())
 	})
 }
 
@@ -49,17 +49,17 @@ func TestOnlyListedLaunchersMayLaunch(t *testing.T) {
 	w.Put(t, ns, "\nkind: SpawnPolicy\nmetadata: {name: silent}\nspec: {defaults: {image: a}}\n")
 	t.Run("no policy names any", func(t *testing.T) {
 		_, err := w.Launch(t, ns, nil)
-		requireDenied(t, err, policy.LauncherNotAllowed, "spec.launchers")
+		world.RequireDenied(t, err, policy.LauncherNotAllowed, "spec.launchers")
 	})
 	w.Put(t, ns, world.HubLaunches)
 	t.Run("another account", func(t *testing.T) {
 		_, err := w.Forger.CoreV1().Pods(ns).Create(t.Context(), launcher.Skeleton(world.Alice, ns), metav1.CreateOptions{})
-		requireDenied(t, err, policy.LauncherNotAllowed, "spec.launchers")
+		world.RequireDenied(t, err, policy.LauncherNotAllowed, "spec.launchers")
 		assert.Contains(t, err.Error(), "system:serviceaccount:jupyter:forger")
 	})
 	t.Run("an admin of the cluster", func(t *testing.T) {
 		_, err := w.Admin.CoreV1().Pods(ns).Create(t.Context(), launcher.Skeleton(world.Alice, ns), metav1.CreateOptions{})
-		requireDenied(t, err, policy.LauncherNotAllowed, "spec.launchers")
+		world.RequireDenied(t, err, policy.LauncherNotAllowed, "spec.launchers")
 	})
 	t.Run("the listed one", func(t *testing.T) {
 		_, err := w.Launch(t, ns, nil)
@@ -72,9 +72,9 @@ func TestIdentityMustAgreeWithItself(t *testing.T) {
 	ns := w.Namespace(t)
 	w.Put(t, ns, world.HubLaunches, course)
 	_, err := w.Launch(t, ns, func(p *corev1.Pod) { p.Labels[policy.LabelUsername] = "bob" })
-	requireDenied(t, err, policy.IdentityConflict, "metadata.labels[hub.jupyter.org/username]")
+	world.RequireDenied(t, err, policy.IdentityConflict, "metadata.labels[hub.jupyter.org/username]")
 	_, err = w.Launch(t, ns, func(p *corev1.Pod) { p.Annotations[policy.AnnotationGroups] = "staff" })
-	requireDenied(t, err, policy.IdentityInvalid, "metadata.annotations[slipway.dev/groups]")
+	world.RequireDenied(t, err, policy.IdentityInvalid, "metadata.annotations[slipway.dev/groups]")
 }
 
 func TestAnInvalidPolicyDeniesThePodsThatItMatches(t *testing.T) {
@@ -101,7 +101,7 @@ func TestAnInvalidPolicyDeniesThePodsThatItMatches(t *testing.T) {
 			ns := w.Namespace(t)
 			w.Put(t, ns, world.HubLaunches, "\nkind: SpawnPolicy\nmetadata: {name: broken}\nspec: "+c.spec+"\n")
 			_, err := w.Launch(t, ns, nil)
-			requireDenied(t, err, policy.PolicyInvalid, c.field)
+			world.RequireDenied(t, err, policy.PolicyInvalid, c.field)
 			assert.Contains(t, err.Error(), "SpawnPolicy "+ns+"/broken")
 			assert.Contains(t, err.Error(), c.says)
 		})
@@ -117,7 +117,7 @@ func TestAPolicyThatCannotBeReadStopsItsOwnNamespaceAlone(t *testing.T) {
 	_, err := w.Launch(t, good, nil)
 	require.NoError(t, err)
 	_, err = w.Launch(t, bad, nil)
-	requireDenied(t, err, policy.PolicyInvalid, "spec")
+	world.RequireDenied(t, err, policy.PolicyInvalid, "spec")
 	assert.Contains(t, err.Error(), "SpawnPolicy "+bad+"/broken")
 }
 
@@ -132,7 +132,7 @@ spec:
   constraints: {image: {allow: ["quay.io/jupyter/*", busybox]}}
 `)
 	_, err := w.Launch(t, ns, nil)
-	denied := asDenied(t, err)
+	denied := world.AsDenied(t, err)
 	assert.Equal(t, []policy.Code{policy.ConstraintViolated}, denied.Codes())
 	assert.Contains(t, denied.Error(), "postgres:18")
 }

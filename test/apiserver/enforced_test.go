@@ -185,7 +185,7 @@ func TestNamespaceThatHidesTheNotebookIsDenied(t *testing.T) {
 				ns := w.Namespace(t)
 				w.Put(t, ns, enforcedByCluster, "\nkind: SpawnPolicy\nmetadata: {name: undo}\nspec: {"+block+": {"+settings+"}}\n")
 				_, err := w.Launch(t, ns, nil)
-				assert.Contains(t, asDenied(t, err).Codes(), policy.PolicyInvalid)
+				assert.Contains(t, world.AsDenied(t, err).Codes(), policy.PolicyInvalid)
 			})
 		}
 	}

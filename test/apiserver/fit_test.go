@@ -173,7 +173,7 @@ func TestPodsWithoutTheHubLabelAreUntouched(t *testing.T) {
 			Containers:  []corev1.Container{{Name: "notebook", Image: "busybox", SecurityContext: &corev1.SecurityContext{Privileged: new(true)}}},
 		},
 	}
-	pod, err := w.Hub.CoreV1().Pods(ns).Create(t.Context(), plain, metav1.CreateOptions{})
+	pod, err := w.Forger.CoreV1().Pods(ns).Create(t.Context(), plain, metav1.CreateOptions{})
 	require.NoError(t, err)
 	assert.Equal(t, plain.Labels, pod.Labels)
 	assert.Empty(t, pod.Annotations)

@@ -31,7 +31,7 @@ const (
 	// realHubUserID is the hub's number of each recorded user.
 	realHubUserID = 7
 	// realHubEnv is the Secret that a launcher would make for the hub's environment.
-	realHubEnv = "env"
+	realHubEnv = "-env-00000000" // the end of its name
 )
 
 // The whole road of somebody who moves over: their values are imported, the policy is applied, a skeleton is launched by the
@@ -168,7 +168,7 @@ func (m *move) try(t *testing.T, hub corev1client.PodInterface, h *parity.RealHu
 // refusesLikewise: where KubeSpawner raises an error, it is for what the user chose or for a setting, and so is the denial.
 func refusesLikewise(t *testing.T, err error) bool {
 	t.Helper()
-	for _, r := range asDenied(t, err).Reasons {
+	for _, r := range world.AsDenied(t, err).Reasons {
 		if !assert.Contains(t, []policy.Code{policy.ProfileUnknown, policy.ProfileNotAllowed, policy.OptionInvalid, policy.PolicyInvalid}, r.Code, r.Message) {
 			return false
 		}
@@ -191,7 +191,7 @@ func recordedPod(t *testing.T, s parity.RealServer) *corev1.Pod {
 func identityOf(s parity.RealServer, imported *v1alpha1.SpawnPolicy, recorded *corev1.Pod) policy.Identity {
 	id := policy.Identity{
 		Name: "jupyter-" + policy.SafeUserServer(s.User, s.Server), Hub: imported.Spec.Hubs[0], User: s.User, Server: s.Server,
-		UserID: new(int64(realHubUserID)), Options: map[string]string{}, EnvSecret: realHubEnv,
+		UserID: new(int64(realHubUserID)), Options: map[string]string{},
 	}
 	for name, choice := range s.Options {
 		if name == "profile" {
@@ -200,10 +200,13 @@ func identityOf(s parity.RealServer, imported *v1alpha1.SpawnPolicy, recorded *c
 		}
 		id.Options[name] = choice
 	}
+	if recorded != nil {
+		id.Name = recorded.Name
+	}
+	id.EnvSecret = id.Name + realHubEnv
 	if recorded == nil {
 		return id
 	}
-	id.Name = recorded.Name
 	for _, v := range recorded.Spec.Containers[0].Env {
 		for _, pattern := range imported.Spec.HubEnv {
 			if fits, err := path.Match(pattern, v.Name); err == nil && fits {
@@ -220,7 +223,7 @@ func withHubEnv(recorded, stored *corev1.Pod) *corev1.Pod {
 	given := map[string]*corev1.EnvVarSource{}
 	for i := range stored.Spec.Containers {
 		for _, v := range stored.Spec.Containers[i].Env {
-			if from := v.ValueFrom; from != nil && from.SecretKeyRef != nil && from.SecretKeyRef.Name == realHubEnv {
+			if from := v.ValueFrom; from != nil && from.SecretKeyRef != nil && strings.HasSuffix(from.SecretKeyRef.Name, realHubEnv) {
 				given[v.Name] = from
 			}
 		}

@@ -18,6 +18,7 @@ import (
 	"github.com/slipway-hub/slipway/launcher"
 	"github.com/slipway-hub/slipway/policy"
 	"github.com/slipway-hub/slipway/test/world"
+	"github.com/slipway-hub/slipway/webhook"
 )
 
 // The gate asks both replicas in every test; this one asks them on purpose, many times, and looks at what it noted.
@@ -25,15 +26,15 @@ func TestTwoReplicasAnswerTheSameBytes(t *testing.T) {
 	w := world.ForTest(t)
 	ns := w.Namespace(t)
 	w.Put(t, ns, world.HubLaunches, course)
-	first, err := w.Gate.Ask(w.ReviewIn(ns))
+	first, err := w.Gate.Ask(webhook.MutatePath, w.ReviewIn(ns))
 	require.NoError(t, err)
 	require.Contains(t, string(first), `"patch":"`)
 	for range 50 {
-		again, err := w.Gate.Ask(w.ReviewIn(ns))
+		again, err := w.Gate.Ask(webhook.MutatePath, w.ReviewIn(ns))
 		require.NoError(t, err)
 		require.Equal(t, string(first), string(again))
 	}
-	denied, err := w.Gate.Ask(w.ReviewIn("default"))
+	denied, err := w.Gate.Ask(webhook.MutatePath, w.ReviewIn("default"))
 	require.NoError(t, err)
 	require.Contains(t, string(denied), "NoPolicy")
 	asked, differed := w.Gate.Count()
@@ -68,7 +69,7 @@ func TestAPolicyHoldsFromTheMomentItIsReadAndForNewPodsOnly(t *testing.T) {
 	require.NoError(t, w.Policies("ClusterSpawnPolicy", ns).Delete(t.Context(), ns, metav1.DeleteOptions{}))
 	w.Settle(t)
 	_, err = w.Launch(t, ns, nil)
-	assert.Equal(t, []policy.Code{policy.NoPolicy}, asDenied(t, err).Codes())
+	assert.Equal(t, []policy.Code{policy.NoPolicy}, world.AsDenied(t, err).Codes())
 }
 
 func TestADryRunIsFittedAndNotStored(t *testing.T) {
@@ -91,7 +92,7 @@ func TestWhileTheWebhookIsDownSkeletonsWaitAndNobodyElseNotices(t *testing.T) {
 	defer w.Gate.Closed.Store(false)
 	_, err := w.Launch(t, ns, nil)
 	require.ErrorContains(t, err, `failed calling webhook "mutate.slipway.dev"`)
-	_, err = w.Hub.CoreV1().Pods(ns).Create(t.Context(), &corev1.Pod{
+	_, err = w.Forger.CoreV1().Pods(ns).Create(t.Context(), &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "plain"},
 		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "a", Image: "busybox"}}},
 	}, metav1.CreateOptions{})
@@ -189,43 +190,26 @@ func TestEveryRightOfTheWebhookIsNeeded(t *testing.T) {
 		for _, verb := range []string{"list", "watch"} {
 			t.Run(verb+" "+resource, func(t *testing.T) {
 				t.Parallel()
-				config, err := w.Account(t.Context(), world.OwnNamespace, "no-"+verb+"-"+resource, without(resource, verb))
+				config, err := w.Account(t.Context(), world.OwnNamespace, "no-"+verb+"-"+resource, withoutVerb(world.WebhookRights, verb, resource))
 				require.NoError(t, err)
 				if verb == "list" {
 					config.Wrap(withoutStreaming)
 				}
-				refused := make(refusals, 1)
-				config.Wrap(refused.record)
+				refused := refusalsOf(config, "")
 				r, err := world.StartReplica(t.Context(), config)
 				require.NoError(t, err)
 				select {
-				case path := <-refused:
-					assert.Contains(t, path, "/"+resource)
+				case request := <-refused:
+					assert.Contains(t, request, "/"+resource)
 				case <-time.After(world.Soon):
 					t.Fatal("it does without")
 				}
 				assert.Contains(t, readiness(t, r), "[-]policies failed")
 				r.Stop()
-				<-r.Ended
+				require.NoError(t, <-r.Ended, "it ends cleanly all the same")
 			})
 		}
 	}
-}
-
-// refusals gets the path of the first request that the API server forbids.
-type refusals chan string
-
-func (r refusals) record(next http.RoundTripper) http.RoundTripper {
-	return roundTripper(func(request *http.Request) (*http.Response, error) {
-		answer, err := next.RoundTrip(request)
-		if err == nil && answer.StatusCode == http.StatusForbidden {
-			select {
-			case r <- request.URL.Path:
-			default:
-			}
-		}
-		return answer, err
-	})
 }
 
 // withoutStreaming is an API server that doesn't begin a watch with what is there, so that informers have to list. By one
@@ -270,21 +254,6 @@ func TestAReplicaThatIsToldToStopDrains(t *testing.T) {
 	}
 	_, err = r.Review(w.ReviewIn("default"))
 	assert.Error(t, err)
-}
-
-// without is world.WebhookRights but one.
-func without(resource, verb string) []rbacv1.PolicyRule {
-	var rights []rbacv1.PolicyRule
-	for _, rule := range world.WebhookRights {
-		for _, r := range rule.Resources {
-			for _, v := range rule.Verbs {
-				if r != resource || v != verb {
-					rights = append(rights, rbacv1.PolicyRule{APIGroups: rule.APIGroups, Resources: []string{r}, Verbs: []string{v}})
-				}
-			}
-		}
-	}
-	return rights
 }
 
 // readiness is what readyz says in full.

@@ -34,7 +34,7 @@ func TestTheProgramServesAndEnds(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), program, "--cert-dir", dir, "--bind-address", "127.0.0.1", "--port", fmt.Sprint(ports[0]),
 		"--health-probe-bind-address", fmt.Sprintf("127.0.0.1:%d", ports[1]), "--metrics-bind-address", fmt.Sprintf("127.0.0.1:%d", ports[2]),
 		"--drain-delay", "0s", "--log-level", "debug")
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+w.Cluster.Kubeconfig())
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+w.Cluster.Kubeconfig(), "POD_NAMESPACE="+world.OwnNamespace, "POD_NAME=program")
 	log, err := cmd.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
@@ -65,9 +65,12 @@ func TestTheProgramServesAndEnds(t *testing.T) {
 		}))
 	}
 
+	awaitLease(t, w, "slipway-webhook-program")
+
 	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
 	<-read
 	require.NoError(t, cmd.Wait(), "a clean end is exit code 0\n%s", strings.Join(lines, "\n"))
+	assert.NoError(t, leaseIsGone(t, w, "slipway-webhook-program"))
 	require.NotEmpty(t, lines)
 	for _, line := range lines {
 		assert.True(t, json.Valid([]byte(line)), "not JSON: %s", line)

@@ -1,7 +1,6 @@
 package apiserver
 
 import (
-	"errors"
 	"strings"
 	"testing"
 
@@ -93,26 +92,6 @@ var fatal = map[string]struct {
 	"a container of another name": {func(p *corev1.Pod) { p.Spec.Containers[0].Name = "shell" }, "spec.containers[0].name"},
 }
 
-func requireDenied(t *testing.T, err error, code policy.Code, field string) {
-	t.Helper()
-	denied := asDenied(t, err)
-	for _, r := range denied.Reasons {
-		if r.Code == code && r.Field == field {
-			return
-		}
-	}
-	t.Fatalf("no %s for %s in: %v", code, field, err)
-}
-
-// asDenied reads a denial with the launcher's own eyes.
-func asDenied(t *testing.T, err error) *launcher.Denied {
-	t.Helper()
-	require.Error(t, err)
-	denied, ok := errors.AsType[*launcher.Denied](launcher.Explain(err))
-	require.True(t, ok, "not a denial: %v", err)
-	return denied
-}
-
 func TestStrictDeniesWhatIsSlippedIn(t *testing.T) {
 	w := world.ForTest(t)
 	ns := w.Namespace(t)
@@ -120,13 +99,13 @@ func TestStrictDeniesWhatIsSlippedIn(t *testing.T) {
 	for name, slip := range slips {
 		t.Run(name, func(t *testing.T) {
 			_, err := w.Launch(t, ns, slip.change)
-			requireDenied(t, err, policy.SkeletonNotBare, slip.field)
+			world.RequireDenied(t, err, policy.SkeletonNotBare, slip.field)
 		})
 	}
 	for name, slip := range fatal {
 		t.Run(name, func(t *testing.T) {
 			_, err := w.Launch(t, ns, slip.change)
-			requireDenied(t, err, policy.SkeletonNotBare, slip.field)
+			world.RequireDenied(t, err, policy.SkeletonNotBare, slip.field)
 		})
 	}
 }
@@ -155,7 +134,7 @@ func TestStripStoresTheVeryPodThatABareSkeletonGives(t *testing.T) {
 	for name, slip := range fatal {
 		t.Run(name, func(t *testing.T) {
 			_, err := w.Launch(t, ns, slip.change)
-			requireDenied(t, err, policy.SkeletonNotBare, slip.field)
+			world.RequireDenied(t, err, policy.SkeletonNotBare, slip.field)
 		})
 	}
 }
@@ -207,9 +186,9 @@ func TestWhatIsSlippedInIsFoundByEveryVerbAndEncoding(t *testing.T) {
 	protobuf.ContentType = "application/vnd.kubernetes.protobuf"
 
 	_, err = w.Hub.CoreV1().Pods(ns).Patch(t.Context(), world.Alice.Name, types.ApplyPatchType, encoded, metav1.PatchOptions{FieldManager: "hub"})
-	requireDenied(t, err, policy.SkeletonNotBare, "spec.hostPID")
+	world.RequireDenied(t, err, policy.SkeletonNotBare, "spec.hostPID")
 	_, err = kubernetes.NewForConfigOrDie(protobuf).CoreV1().Pods(ns).Create(t.Context(), skeleton, metav1.CreateOptions{})
-	requireDenied(t, err, policy.SkeletonNotBare, "spec.hostPID")
+	world.RequireDenied(t, err, policy.SkeletonNotBare, "spec.hostPID")
 }
 
 func TestNameMustBeThePolicys(t *testing.T) {
@@ -218,14 +197,14 @@ func TestNameMustBeThePolicys(t *testing.T) {
 	w.Put(t, ns, world.HubLaunches, course)
 	t.Run("a generated name", func(t *testing.T) {
 		_, err := w.Launch(t, ns, func(p *corev1.Pod) { p.Name, p.GenerateName = "", "jupyter-alice" })
-		requireDenied(t, err, policy.NameMismatch, "metadata.generateName")
+		world.RequireDenied(t, err, policy.NameMismatch, "metadata.generateName")
 	})
 	t.Run("a generated name beside the right one", func(t *testing.T) {
 		_, err := w.Launch(t, ns, func(p *corev1.Pod) { p.GenerateName = "jupyter-" })
-		requireDenied(t, err, policy.NameMismatch, "metadata.generateName")
+		world.RequireDenied(t, err, policy.NameMismatch, "metadata.generateName")
 	})
 	t.Run("another user's", func(t *testing.T) {
 		_, err := w.Launch(t, ns, func(p *corev1.Pod) { p.Name = "jupyter-bob" })
-		requireDenied(t, err, policy.NameMismatch, "metadata.name")
+		world.RequireDenied(t, err, policy.NameMismatch, "metadata.name")
 	})
 }

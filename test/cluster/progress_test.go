@@ -17,7 +17,7 @@ func TestProgressInALogIsALineNowAndThen(t *testing.T) {
 		for _, line := range []string{"pkg/a", "# pkg/b", "go: downloading example.com/m v1.0.0", "pkg/b"} {
 			p.compile(line)
 		}
-		time.Sleep(31 * time.Second) // of the bubble's clock
+		time.Sleep(31 * time.Second) //nolint:forbidigo // of the bubble's clock
 		p.stop()
 
 		assert.Equal(t, []string{
@@ -36,7 +36,7 @@ func TestProgressOnATerminalIsOneLine(t *testing.T) {
 		p.notef("note %d", 1)
 		p.step("downloading", 0)
 		p.download("go: downloading example.com/m v1.0.0")
-		time.Sleep(time.Second + 1) // of the bubble's clock
+		time.Sleep(time.Second + 1) //nolint:forbidigo // of the bubble's clock
 		p.stop()
 
 		assert.Equal(t, "note 1\n"+

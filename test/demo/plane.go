@@ -52,8 +52,14 @@ func openPlane(ctx context.Context, s *screen) (*plane, error) {
 	return p, nil
 }
 
-// create makes an object that must not be there yet, so that nothing of a given cluster is overwritten.
+// create makes an object that must not be there yet, so that nothing of a given cluster is overwritten. An interrupt doesn't
+// cut it short: whether the object was made would stay unknown, and the cluster might keep it.
 func (p *plane) create(ctx context.Context, o *unstructured.Unstructured) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime)
+	defer cancel()
 	err := p.client.Create(ctx, o)
 	if apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("%s %s is there already, and the demo needs one of its own: use an empty cluster", o.GetKind(), o.GetName())

@@ -30,7 +30,7 @@ type Gate struct {
 	mu       sync.Mutex
 	asked    int
 	differed []string
-	last     []byte // the last request
+	last     []byte // the last request for /mutate
 }
 
 func openGate(replicas []*Replica) (*Gate, error) {
@@ -56,7 +56,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil || g.Closed.Load() {
 		panic(http.ErrAbortHandler)
 	}
-	first, err := g.Ask(body)
+	first, err := g.Ask(r.URL.Path, body)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadGateway)
 		return
@@ -66,18 +66,20 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // Ask gives the first replica's answer.
-func (g *Gate) Ask(body []byte) ([]byte, error) {
+func (g *Gate) Ask(path string, body []byte) ([]byte, error) {
 	answers := make([][]byte, len(g.replicas))
 	for i, r := range g.replicas {
 		var err error
-		if answers[i], err = r.Review(body); err != nil {
+		if answers[i], err = r.ReviewAt(path, body); err != nil {
 			return nil, err
 		}
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.asked++
-	g.last = body
+	if path == webhook.MutatePath {
+		g.asked++
+		g.last = body
+	}
 	for _, a := range answers[1:] {
 		if !bytes.Equal(answers[0], a) {
 			g.differed = append(g.differed, fmt.Sprintf("%s\n%s", answers[0], a))
@@ -93,16 +95,19 @@ func (g *Gate) LastRequest() []byte {
 	return bytes.Clone(g.last)
 }
 
-// Count says how often the API server asked, and what the replicas disagreed on.
+// Count says how often the API server asked /mutate, and what the replicas disagreed on.
 func (g *Gate) Count() (asked int, differed []string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.asked, g.differed
 }
 
-// Review sends an AdmissionReview to this replica alone.
-func (r *Replica) Review(body []byte) ([]byte, error) {
-	answer, err := r.Client.Post(r.URL(webhook.MutatePath), "application/json", bytes.NewReader(body))
+// Review sends an AdmissionReview to /mutate of this replica alone.
+func (r *Replica) Review(body []byte) ([]byte, error) { return r.ReviewAt(webhook.MutatePath, body) }
+
+// ReviewAt sends an AdmissionReview to one of this replica's webhooks.
+func (r *Replica) ReviewAt(path string, body []byte) ([]byte, error) {
+	answer, err := r.Client.Post(r.URL(path), "application/json", bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}

@@ -1,5 +1,5 @@
-// Package world is where tests of the webhook live: a real API server, the real webhook in two replicas, and launchers that
-// have nothing but a service account's token.
+// Package world is where tests of the webhook live: a real API server with the chart's admission policies, the real webhook
+// in two replicas, and launchers that have nothing but a service account's token.
 package world
 
 import (
@@ -17,7 +17,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -40,6 +42,8 @@ const (
 	HubAccount   = "hub"    // listed as launcher by the tests' policies
 	OtherAccount = "forger" // may create pods too, but no policy lists it
 	OwnNamespace = "slipway-system"
+
+	webhookAccount = "slipway-webhook"
 )
 
 // Soon bounds every wait; nothing here takes more than a second.
@@ -60,7 +64,8 @@ type World struct {
 	Gate     *Gate
 	Replicas []*Replica
 	// FirstReview is the AdmissionReview of Alice's bare skeleton in the namespace default.
-	FirstReview []byte
+	FirstReview   []byte
+	webhookConfig *rest.Config
 	// WithoutWebhook is what the API server said to a skeleton before there was a webhook.
 	WithoutWebhook error
 }
@@ -100,7 +105,7 @@ func makeWorld(ctx context.Context) (*World, error) {
 	w.Admin = kubernetes.NewForConfigOrDie(w.Cluster.Config())
 	w.Dynamic = dynamic.NewForConfigOrDie(w.Cluster.Config())
 	for _, step := range []func(context.Context) error{
-		w.installCRDs, w.makeAccounts, w.trySkeletonWithoutWebhook, w.startReplicas, w.register,
+		w.installCRDs, w.makeAccounts, w.trySkeletonWithoutWebhook, w.startReplicas, w.register, w.installChart,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, err
@@ -119,7 +124,7 @@ func (w *World) installCRDs(ctx context.Context) error {
 }
 
 // CRDFolder is where the CRDs are, from a test's folder.
-const CRDFolder = "../../charts/slipway/crds"
+const CRDFolder = chartFolder + "/crds"
 
 func (w *World) makeAccounts(ctx context.Context) error {
 	for _, ns := range []string{HubNamespace, OwnNamespace, markerNamespace} {
@@ -151,16 +156,17 @@ func (w *World) Account(ctx context.Context, namespace, name string, rights []rb
 	if err := w.Cluster.EnsureServiceAccount(ctx, namespace, name); err != nil {
 		return nil, err
 	}
-	named := metav1.ObjectMeta{Name: "test-" + namespace + "-" + name}
-	_, roleErr := w.Admin.RbacV1().ClusterRoles().Create(ctx, &rbacv1.ClusterRole{ObjectMeta: named, Rules: rights}, metav1.CreateOptions{})
-	_, bindErr := w.Admin.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
-		ObjectMeta: named,
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: named.Name},
-		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: namespace, Name: name}},
-	}, metav1.CreateOptions{})
-	token, tokenErr := w.Admin.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, name, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
-	if err := errors.Join(roleErr, bindErr, tokenErr); err != nil {
-		return nil, fmt.Errorf("make account %s/%s: %w", namespace, name, err)
+	if err := w.Grant(ctx, "test-"+namespace+"-"+name, namespace, name, rights); err != nil {
+		return nil, fmt.Errorf("give account %s/%s its rights: %w", namespace, name, err)
+	}
+	return w.Token(ctx, namespace, name)
+}
+
+// Token gives a configuration with a token of a service account.
+func (w *World) Token(ctx context.Context, namespace, name string) (*rest.Config, error) {
+	token, err := w.Admin.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, name, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("make a token of account %s/%s: %w", namespace, name, err)
 	}
 	config := rest.AnonymousClientConfig(w.Cluster.Config())
 	config.BearerToken = token.Status.Token
@@ -168,22 +174,62 @@ func (w *World) Account(ctx context.Context, namespace, name string, rights []rb
 	return config, nil
 }
 
+// Grant gives a service account rights in the whole cluster, by a role and a binding of one name, beside those that it has.
+func (w *World) Grant(ctx context.Context, role, namespace, account string, rights []rbacv1.PolicyRule) error {
+	named := metav1.ObjectMeta{Name: role}
+	_, roleErr := w.Admin.RbacV1().ClusterRoles().Create(ctx, &rbacv1.ClusterRole{ObjectMeta: named, Rules: rights}, metav1.CreateOptions{})
+	_, bindErr := w.Admin.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
+		ObjectMeta: named,
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: namespace, Name: account}},
+	}, metav1.CreateOptions{})
+	return errors.Join(roleErr, bindErr)
+}
+
 func (w *World) trySkeletonWithoutWebhook(ctx context.Context) error {
 	_, w.WithoutWebhook = w.Hub.CoreV1().Pods("default").Create(ctx, launcher.Skeleton(Alice, "default"), metav1.CreateOptions{})
 	return nil
 }
 
-// WebhookRights are all that the webhook may do.
+// WebhookRights are all that the webhook may do in the whole cluster, each with its reason.
 var WebhookRights = []rbacv1.PolicyRule{
-	{APIGroups: []string{""}, Resources: []string{"namespaces"}, Verbs: []string{"list", "watch"}},
+	// What pods are fitted by.
+	{APIGroups: []string{""}, Resources: []string{"namespaces", "persistentvolumeclaims"}, Verbs: []string{"list", "watch"}},
 	{APIGroups: []string{v1alpha1.GroupVersion.Group}, Resources: []string{"spawnpolicies", "clusterspawnpolicies"}, Verbs: []string{"list", "watch"}},
+	// The condition Enforced.
+	{APIGroups: []string{v1alpha1.GroupVersion.Group}, Resources: []string{"spawnpolicies/status", "clusterspawnpolicies/status"}, Verbs: []string{"update"}},
+	// Denials.
+	{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: []string{"create"}},
+}
+
+// OwnRights are those that the webhook has in its own namespace alone: its replicas elect a leader (get, create, update),
+// each reports (create, patch, delete), and the leader follows the reports (list, watch) and clears away old ones (delete).
+var OwnRights = []rbacv1.PolicyRule{
+	{APIGroups: []string{coordinationv1.GroupName}, Resources: []string{"leases"}, Verbs: []string{"get", "list", "watch", "create", "update", "patch", "delete"}},
+}
+
+// WebhookAccount makes a service account of a namespace that webhooks run by.
+func (w *World) WebhookAccount(ctx context.Context, namespace, name string, rights, own []rbacv1.PolicyRule) (*rest.Config, error) {
+	config, err := w.Account(ctx, namespace, name, rights)
+	if err != nil {
+		return nil, err
+	}
+	named := metav1.ObjectMeta{Name: "test-" + name}
+	_, roleErr := w.Admin.RbacV1().Roles(namespace).Create(ctx, &rbacv1.Role{ObjectMeta: named, Rules: own}, metav1.CreateOptions{})
+	_, bindErr := w.Admin.RbacV1().RoleBindings(namespace).Create(ctx, &rbacv1.RoleBinding{
+		ObjectMeta: named,
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: named.Name},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: namespace, Name: name}},
+	}, metav1.CreateOptions{})
+	return config, errors.Join(roleErr, bindErr)
 }
 
 func (w *World) startReplicas(ctx context.Context) error {
-	config, err := w.Account(ctx, OwnNamespace, "slipway-webhook", WebhookRights)
+	config, err := w.WebhookAccount(ctx, OwnNamespace, webhookAccount, WebhookRights, OwnRights)
 	if err != nil {
 		return err
 	}
+	w.webhookConfig = config
 	for range 2 {
 		r, err := StartReplica(ctx, config)
 		if err != nil {
@@ -197,8 +243,8 @@ func (w *World) startReplicas(ctx context.Context) error {
 	return nil
 }
 
-// StartReplica starts a webhook in this process.
-func StartReplica(ctx context.Context, config *rest.Config) (*Replica, error) {
+// StartReplica starts a webhook in this process, after changes of its options if there are any.
+func StartReplica(ctx context.Context, config *rest.Config, changes ...func(*webhook.Options)) (*Replica, error) {
 	dir, err := os.MkdirTemp("", "slipway-cert-")
 	if err != nil {
 		return nil, err
@@ -216,15 +262,20 @@ func StartReplica(ctx context.Context, config *rest.Config) (*Replica, error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	r := &Replica{Port: ports[0], Health: ports[1], Metrics: ports[2], Client: Trusting(pair.CA), Stop: cancel, Ended: make(chan error, 1)}
+	options := webhook.Options{
+		Config: config, BindAddress: "127.0.0.1", Port: r.Port, CertDir: dir,
+		HealthProbeBindAddress: fmt.Sprintf("127.0.0.1:%d", r.Health),
+		MetricsBindAddress:     fmt.Sprintf("127.0.0.1:%d", r.Metrics),
+		OwnNamespaces:          []string{OwnNamespace},
+		Namespace:              OwnNamespace,
+		DrainDelay:             time.Second, DrainTimeout: 5 * time.Second,
+	}
+	for _, change := range changes {
+		change(&options)
+	}
 	go func() {
 		defer os.RemoveAll(dir)
-		r.Ended <- webhook.Run(ctx, webhook.Options{
-			Config: config, BindAddress: "127.0.0.1", Port: r.Port, CertDir: dir,
-			HealthProbeBindAddress: fmt.Sprintf("127.0.0.1:%d", r.Health),
-			MetricsBindAddress:     fmt.Sprintf("127.0.0.1:%d", r.Metrics),
-			OwnNamespaces:          []string{OwnNamespace},
-			DrainDelay:             time.Second, DrainTimeout: 5 * time.Second,
-		})
+		r.Ended <- webhook.Run(ctx, options)
 	}()
 	return r, nil
 }
@@ -250,8 +301,12 @@ func (w *World) register(ctx context.Context) error {
 	if w.Gate, err = openGate(w.Replicas); err != nil {
 		return err
 	}
-	configuration := webhook.Configuration(webhook.AtAddress("127.0.0.1", w.Gate.Port, w.Gate.CA))
-	if _, err := w.Admin.AdmissionregistrationV1().MutatingWebhookConfigurations().Create(ctx, configuration, metav1.CreateOptions{}); err != nil {
+	at := webhook.AtAddress("127.0.0.1", w.Gate.Port, w.Gate.CA)
+	launchers := []string{"system:serviceaccount:" + HubNamespace + ":" + HubAccount}
+	api := w.Admin.AdmissionregistrationV1()
+	_, mutateErr := api.MutatingWebhookConfigurations().Create(ctx, webhook.Configuration(at), metav1.CreateOptions{})
+	_, verifyErr := api.ValidatingWebhookConfigurations().Create(ctx, webhook.VerifyConfiguration(at, launchers), metav1.CreateOptions{})
+	if err := errors.Join(mutateErr, verifyErr); err != nil {
 		return err
 	}
 	err = Eventually(ctx, func() error {
@@ -366,4 +421,31 @@ func (w *Warnings) Reset() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.text.Reset()
+}
+
+// cleanup is a context for what is undone when a test is over.
+func cleanup(t *testing.T) context.Context { return context.WithoutCancel(t.Context()) }
+
+// WebhookConfig is what a client with the webhook's own account is made of.
+func (w *World) WebhookConfig(t *testing.T) *rest.Config {
+	t.Helper()
+	return rest.CopyConfig(w.webhookConfig)
+}
+
+// Reinstall puts the mutating configuration back as it was, and waits until the API server asks the webhook again.
+func (w *World) Reinstall(t *testing.T, c *admissionregistrationv1.MutatingWebhookConfiguration) {
+	t.Helper()
+	ctx := cleanup(t)
+	api := w.Admin.AdmissionregistrationV1().MutatingWebhookConfigurations()
+	_ = api.Delete(ctx, c.Name, metav1.DeleteOptions{})
+	fresh := &admissionregistrationv1.MutatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: c.Name}, Webhooks: c.Webhooks}
+	_, err := api.Create(ctx, fresh, metav1.CreateOptions{})
+	require.NoError(t, err)
+	require.NoError(t, Eventually(ctx, func() error {
+		_, err := w.Hub.CoreV1().Pods("default").Create(ctx, launcher.Skeleton(Alice, "default"), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		if err == nil || !strings.Contains(err.Error(), "Slipway NoPolicy") {
+			return fmt.Errorf("the webhook isn't asked yet: %w", err)
+		}
+		return nil
+	}))
 }

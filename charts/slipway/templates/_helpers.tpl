@@ -1,0 +1,95 @@
+{{/* The labels of every object of the chart. */}}
+{{- define "slipway.labels" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- end }}
+
+{{/* The user names of launcherAccounts, as a CEL list; JSON's quoting is CEL's. */}}
+{{- define "slipway.launchers" -}}
+{{- $names := list }}
+{{- range .Values.launcherAccounts }}
+{{- $namespace := required "launcherAccounts: each entry needs a namespace" .namespace }}
+{{- $name := required "launcherAccounts: each entry needs a name" .name }}
+{{- $names = append $names (printf "system:serviceaccount:%s:%s" $namespace $name) }}
+{{- end }}
+{{- toJson $names }}
+{{- end }}
+
+{{/* The user name of companionAccount. */}}
+{{- define "slipway.companion" -}}
+system:serviceaccount:{{ .Values.companionAccount.namespace | default .Release.Namespace }}:{{ required "companionAccount needs a name" .Values.companionAccount.name }}
+{{- end }}
+
+{{/* The metadata of an object of the whole cluster called .name; .root is the chart. */}}
+{{- define "slipway.metadata" -}}
+name: {{ .name }}
+labels:
+  {{- include "slipway.labels" .root | nindent 2 }}
+{{- end }}
+
+{{/* The binding that enforces the admission policy .name wherever its matchConstraints match. */}}
+{{- define "slipway.binding" -}}
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata:
+  {{- include "slipway.metadata" . | nindent 2 }}
+spec:
+  policyName: {{ .name }}
+  validationActions: [Deny]
+{{- end }}
+
+{{/*
+CEL variables: the keys of labels and of annotations that the request adds, changes or removes. A pod without labels has no
+such field, and one error of CEL would refuse every pod of the cluster, so everything is optional. A key that was changed stands there twice.
+*/}}
+{{- define "slipway.changedMetadata" -}}
+- name: labels
+  expression: object.metadata.?labels.orValue({})
+- name: oldLabels
+  expression: "oldObject == null ? {} : oldObject.metadata.?labels.orValue({})"
+- name: changedLabels
+  expression: >-
+    (variables.labels.map(k, k) + variables.oldLabels.map(k, k))
+    .filter(k, variables.labels[?k] != variables.oldLabels[?k])
+- name: annotations
+  expression: object.metadata.?annotations.orValue({})
+- name: oldAnnotations
+  expression: "oldObject == null ? {} : oldObject.metadata.?annotations.orValue({})"
+- name: changedAnnotations
+  expression: >-
+    (variables.annotations.map(k, k) + variables.oldAnnotations.map(k, k))
+    .filter(k, variables.annotations[?k] != variables.oldAnnotations[?k])
+{{- end }}
+
+{{/*
+CEL variables: what is left of the webhook .webhook in the configuration that is the parameter, and which of its fields still
+guard a pod in the request's namespace. .covers are the operations and resources that its rules must cover.
+*/}}
+{{- define "slipway.webhookChecks" -}}
+- name: webhook
+  expression: params.?webhooks.orValue([]).filter(w, w.name == {{ squote .webhook }})[?0].orValue({})
+- name: selector
+  expression: variables.webhook.?objectSelector.orValue({})
+- name: namespaces
+  expression: variables.webhook.?namespaceSelector.orValue({})
+- name: checks
+  expression: >-
+    {
+      'failurePolicy': variables.webhook.?failurePolicy.orValue('') == 'Fail',
+      'rules': {{ .covers }}.all(need, variables.webhook.?rules.orValue([]).exists(r,
+        r.?operations.orValue([]).exists(o, o in [need[0], '*']) &&
+        r.?apiGroups.orValue([]).exists(g, g in ['', '*']) &&
+        r.?apiVersions.orValue([]).exists(v, v in ['v1', '*']) &&
+        r.?resources.orValue([]).exists(x, x in [need[1], 'pods/*', '*/*']) &&
+        r.?scope.orValue('*') in ['Namespaced', '*'])),
+      'objectSelector': variables.selector.?matchLabels.orValue({}).size() == 0 &&
+        {{ .objectSelector }},
+      'namespaceSelector': variables.namespaces.?matchLabels.orValue({}).size() == 0 &&
+        variables.namespaces.?matchExpressions.orValue([]).all(e, e.key == 'kubernetes.io/metadata.name' &&
+        e.operator == 'NotIn' && !(request.namespace in e.?values.orValue([]))),
+      'matchConditions': {{ .matchConditions }}
+    }
+{{- end }}

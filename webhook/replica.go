@@ -1,0 +1,158 @@
+package webhook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	utilrand "k8s.io/apimachinery/pkg/util/rand"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/watch"
+	coordinationclient "k8s.io/client-go/kubernetes/typed/coordination/v1"
+	coreclient "k8s.io/client-go/kubernetes/typed/core/v1"
+	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+)
+
+// component names the product's webhook: in Events, as an owner of fields, and in the names of Leases.
+const component = "slipway-webhook"
+
+// replica is what this process writes into the cluster, all of it beside the answers. nil writes nothing.
+type replica struct {
+	events  *events
+	reports *reports
+}
+
+// tellsOf gives where denials are told of; nil for nowhere.
+func (r *replica) tellsOf() *events {
+	if r == nil {
+		return nil
+	}
+	return r.events
+}
+
+// end says the last words, for a bounded time, when the last request has been answered.
+func (r *replica) end(ctx context.Context) {
+	if r == nil {
+		return
+	}
+	var group sync.WaitGroup
+	group.Go(func() { r.events.drain(ctx) })
+	group.Go(func() { r.reports.withdraw(ctx) })
+	group.Wait()
+}
+
+// addReplica wires reports, Events and, for the replica that leads, the conditions of policies.
+func addReplica(ctx context.Context, mgr manager.Manager, p *policies, o *Options) (*replica, error) {
+	if o.Namespace == "" {
+		return nil, nil //nolint:nilnil // nil is a replica that writes nothing
+	}
+	identity, err := identityOf(o)
+	if err != nil {
+		return nil, err
+	}
+	coordination, err := coordinationclient.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return nil, fmt.Errorf("make a client for Leases: %w", err)
+	}
+	core, err := coreclient.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return nil, fmt.Errorf("make a client for Events: %w", err)
+	}
+	leases := coordination.Leases(o.Namespace)
+	own := &replica{
+		events: newEvents(func(ctx context.Context, event *corev1.Event) error {
+			_, err := core.Events(event.Namespace).Create(ctx, event, metav1.CreateOptions{})
+			return err
+		}, o.Log.WithName("events")),
+		reports: &reports{
+			leases: leases, namespace: o.Namespace, identity: identity,
+			hash: p.hash, swapped: newSignal(), log: o.Log.WithName("reports"),
+		},
+	}
+	p.swapped = append(p.swapped, own.reports.swapped)
+	enforcement, err := newEnforcement(ctx, mgr, leases, o)
+	if err != nil {
+		return nil, err
+	}
+	leading := &leader{
+		lock: &resourcelock.LeaseLock{
+			LeaseMeta:  metav1.ObjectMeta{Namespace: o.Namespace, Name: leaderLease},
+			Client:     coordination,
+			LockConfig: resourcelock.ResourceLockConfig{Identity: identity},
+		},
+		lead: enforcement.lead,
+		log:  o.Log.WithName("leader"),
+	}
+	if err := errors.Join(mgr.Add(own.events), mgr.Add(own.reports), mgr.Add(leading)); err != nil {
+		return nil, fmt.Errorf("set up the replica's reports: %w", err)
+	}
+	return own, nil
+}
+
+// identityOf names this replica in a way that a Lease can have.
+func identityOf(o *Options) (string, error) {
+	identity := o.Identity
+	if identity == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			return "", fmt.Errorf("find a name for this replica (give it one): %w", err)
+		}
+		const suffix = 5
+		identity = strings.ToLower(host) + "-" + utilrand.String(suffix)
+	}
+	if problems := validation.IsDNS1123Subdomain(leasePrefix + identity); len(problems) > 0 {
+		return "", fmt.Errorf("the replica's identity %q can't be part of a Lease's name: %s", identity, strings.Join(problems, ", "))
+	}
+	return identity, nil
+}
+
+func newEnforcement(ctx context.Context, mgr manager.Manager, leases coordinationclient.LeaseInterface, o *Options) (*enforcement, error) {
+	e := &enforcement{
+		policies: mgr.GetCache(),
+		status:   mgr.GetClient().Status(),
+		leases:   replicaLeases(leases),
+		forget: func(ctx context.Context, lease *coordinationv1.Lease) error {
+			ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+			defer cancel()
+			// Unless it has reported after all.
+			err := leases.Delete(ctx, lease.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{ResourceVersion: &lease.ResourceVersion}})
+			if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+				return nil
+			}
+			return err
+		},
+		log:             o.Log.WithName("enforcement"),
+		policiesChanged: newSignal(),
+		leasesChanged:   newSignal(),
+	}
+	raise := func(any) { e.policiesChanged.raise() }
+	return e, onPolicyEvents(ctx, mgr.GetCache(), toolscache.ResourceEventHandlerFuncs{
+		AddFunc: raise, DeleteFunc: raise, UpdateFunc: func(any, any) { e.policiesChanged.raise() },
+	})
+}
+
+// replicaLeases are the Leases that replicas report with. The leader alone follows them, not through the manager's cache:
+// for that one every replica would wait before it answers.
+func replicaLeases(leases coordinationclient.LeaseInterface) toolscache.ListerWatcher {
+	const selector = labelComponent + "=" + componentReplica
+	return &toolscache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			o.LabelSelector = selector
+			return leases.List(ctx, o)
+		},
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			o.LabelSelector = selector
+			return leases.Watch(ctx, o)
+		},
+	}
+}

@@ -1,0 +1,101 @@
+package webhook
+
+import (
+	"context"
+	"fmt"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
+	sigsjson "sigs.k8s.io/json"
+
+	"github.com/slipway-hub/slipway/policy"
+)
+
+// verifier answers /verify: it looks at pods after everybody else, and refuses those that aren't what policy made of them.
+type verifier struct{ decider }
+
+// Handle judges a create by the final pod, an update by what it changes.
+func (v *verifier) Handle(ctx context.Context, req admission.Request) admission.Response {
+	if req.Resource != podResource {
+		return badRequest(fmt.Sprintf("this webhook is for pods, not for %q: mend the webhook configuration", req.Resource.Resource))
+	}
+	pod := &corev1.Pod{}
+	switch req.Operation {
+	case admissionv1.Create, admissionv1.Update:
+		if err := sigsjson.UnmarshalCaseSensitivePreserveInts(req.Object.Raw, pod); err != nil {
+			return badRequest("the object can't be read as a pod: " + err.Error())
+		}
+	default:
+		return ignored()
+	}
+	if req.Operation == admissionv1.Update {
+		return v.update(ctx, &req, pod)
+	}
+	if req.SubResource != "" {
+		return ignored() // a binding or an eviction: no pod comes with it
+	}
+	return v.create(ctx, &req, pod)
+}
+
+func (v *verifier) create(ctx context.Context, req *admission.Request, pod *corev1.Pod) admission.Response {
+	if _, labelled := pod.Labels[policy.LabelHub]; !labelled {
+		return v.deny(req, pod, []policy.Denial{unlabelled(pod)})
+	}
+	identity, denials := policy.IdentityOf(pod)
+	denials = append(denials, generated(pod)...)
+	if len(denials) > 0 {
+		return v.deny(req, pod, denials)
+	}
+	return v.judge(ctx, req, pod, identity, func(in policy.Input) ([]policy.Denial, bool) { return v.engine.Verify(in, pod) })
+}
+
+// unlabelled: this webhook is only asked about a pod without the hub label if the label was there before, or if the
+// account is one that launches servers and nothing else.
+func unlabelled(pod *corev1.Pod) policy.Denial {
+	path := "metadata.labels[" + policy.LabelHub + "]"
+	if _, fitted := pod.Annotations[policy.AnnotationApplied]; fitted {
+		return policy.Denial{Code: policy.FieldChanged, Field: path, Message: "is gone: policy fitted this pod, so something that came later took the label away"}
+	}
+	return policy.Denial{Code: policy.LauncherNotAllowed, Field: path, Message: "is missing: an account that launches servers creates no other pods"}
+}
+
+func (v *verifier) update(ctx context.Context, req *admission.Request, pod *corev1.Pod) admission.Response {
+	before := &corev1.Pod{}
+	if err := sigsjson.UnmarshalCaseSensitivePreserveInts(req.OldObject.Raw, before); err != nil {
+		return badRequest("the old object can't be read as a pod: " + err.Error())
+	}
+	sub := policy.Subresource(req.SubResource)
+	if denials := policy.Changed(before, pod, sub); len(denials) > 0 {
+		return v.deny(req, pod, denials)
+	}
+	if _, governed := before.Labels[policy.LabelHub]; !governed || sub != policy.EphemeralContainers && sub != policy.Resize {
+		return ignored()
+	}
+	identity, denials := policy.IdentityOf(before)
+	if len(denials) > 0 {
+		return v.deny(req, pod, denials)
+	}
+	return v.judge(ctx, req, pod, identity, func(in policy.Input) ([]policy.Denial, bool) { return v.engine.Allows(in, before, pod) })
+}
+
+// judge asks the engine, and answers.
+func (v *verifier) judge(
+	ctx context.Context, req *admission.Request, pod *corev1.Pod, identity policy.Identity, ask func(policy.Input) ([]policy.Denial, bool),
+) admission.Response {
+	in, claims, response := v.input(ctx, req, identity)
+	if response != nil {
+		return *response
+	}
+	denials, ready := ask(in)
+	switch {
+	case !ready:
+		return notReady("the policies aren't read yet")
+	case claims.err != nil:
+		v.log.Error(claims.err, "can't read claims from the cache", "uid", req.UID, "namespace", req.Namespace)
+		return notReady("the claims of the namespace can't be read")
+	case len(denials) > 0:
+		return v.deny(req, pod, denials)
+	}
+	return verified(pod)
+}

@@ -60,12 +60,6 @@ func TestValuesOnStandardInput(t *testing.T) {
 	assert.Contains(t, got.out, "uid: 7\n")
 }
 
-func TestAPolicyThatWouldBeRefusedIsTold(t *testing.T) {
-	got := slipway(t, "singleuser: {initContainers: [{name: a, image: b}, {name: a, image: c}]}", "import", "z2jh", "-f", "-")
-	assert.Equal(t, exitGood, got.code)
-	assert.Contains(t, got.err, "warning: spec.defaults.initContainers[1]: the policy is refused, and every server with it:")
-}
-
 func TestStrictFailsWhereASettingIsLost(t *testing.T) {
 	got := slipway(t, "hub: {existingSecret: s}", "import", "z2jh", "-f", "-", "--strict")
 	assert.Equal(t, exitDenied, got.code)

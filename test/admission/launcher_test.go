@@ -36,13 +36,6 @@ func TestALauncherCreatesOnlyPodsThatTheWebhooksSee(t *testing.T) {
 			assert.ErrorContains(t, err, "system:serviceaccount:jupyter:hub")
 		})
 	}
-	t.Run("an empty label where the webhook isn't asked", func(t *testing.T) {
-		pod := plain("jupyter-alice")
-		pod.Labels = map[string]string{policy.LabelHub: ""}
-		_, err := a.hub.CoreV1().Pods("kube-system").Create(t.Context(), pod, metav1.CreateOptions{})
-		// Two policies refuse it; which of them says so is the API server's choice.
-		assert.Regexp(t, "Slipway (LauncherNotAllowed|NotGoverned): ", err)
-	})
 	t.Run("another account may", func(t *testing.T) {
 		_, err := a.operator.CoreV1().Pods("default").Create(t.Context(), plain("jupyter-alice"), metav1.CreateOptions{})
 		assert.NoError(t, err)

@@ -201,21 +201,28 @@ func decodeStrict(into reflect.Value, value any, path *field.Path) field.ErrorLi
 
 // strictError says where the unknown field stands, and which of its neighbours was probably meant.
 func strictError(err error, t reflect.Type, path *field.Path) *field.Error {
+	name, hint := unknownField(err, t)
+	if name == "" {
+		return field.Invalid(path, "", err.Error())
+	}
+	return field.Invalid(path.Child(name), name[strings.LastIndexByte(name, '.')+1:], "unknown field"+hint)
+}
+
+// unknownField gives the path that a strict error names, and a guess at what was meant. It is empty for another error.
+func unknownField(err error, t reflect.Type) (name, hint string) {
 	text := err.Error()
 	quoted := strings.TrimSuffix(strings.TrimPrefix(text, `unknown field "`), `"`)
 	if quoted == text {
-		return field.Invalid(path, "", text)
+		return "", ""
 	}
 	names := strings.Split(quoted, ".")
-	last := names[len(names)-1]
 	for _, n := range names[:len(names)-1] {
 		t = below(t, n)
 	}
-	hint := ""
 	if t = dereferenced(t); t != nil && t.Kind() == reflect.Struct {
-		hint = didYouMean(last, slices.Collect(maps.Keys(allJSONFields(t))))
+		hint = didYouMean(names[len(names)-1], slices.Collect(maps.Keys(allJSONFields(t))))
 	}
-	return field.Invalid(path.Child(quoted), last, "unknown field"+hint)
+	return quoted, hint
 }
 
 // below gives the type of a field, by its name in JSON, with an index or without.

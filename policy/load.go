@@ -141,7 +141,8 @@ func (d *decoder) strict(n int, data []byte, into any) bool {
 		return false
 	}
 	for _, e := range strict {
-		d.fail(n, "", e.Error())
+		_, hint := unknownField(e, reflect.TypeOf(into))
+		d.fail(n, "", e.Error()+hint)
 	}
 	return len(strict) == 0
 }

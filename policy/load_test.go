@@ -13,7 +13,7 @@ const header = "apiVersion: slipway.dev/v1alpha1\nkind: SpawnPolicy\nmetadata: {
 func TestDecodeRefusesWithFileAndPath(t *testing.T) {
 	for name, tc := range map[string]struct{ text, want string }{
 		"unknown field":     {header + "spec: {defalts: {}}", `bad.yaml: unknown field "spec.defalts"`},
-		"unknown setting":   {header + "spec: {defaults: {imagee: x}}", `bad.yaml: unknown field "spec.defaults.imagee"`},
+		"unknown setting":   {header + "spec: {defaults: {imagee: x}}", `bad.yaml: unknown field "spec.defaults.imagee"; did you mean image?`},
 		"null":              {header + "spec: {defaults: {memLimit: null}}", "bad.yaml: spec.defaults.memLimit: null is not a value here: leave the field out, or name it in the block's unset"},
 		"null deep down":    {header + "spec: {defaults: {volumes: {a: {emptyDir: null}}}}", "bad.yaml: spec.defaults.volumes.a.emptyDir: null"},
 		"doubled key":       {header + "spec: {priority: 1, priority: 2}", `key "priority" already set in map`},
@@ -89,7 +89,7 @@ func TestCompileNamesThePathOfEveryFault(t *testing.T) {
 		"cluster-only selector":   {"{namespaceSelector: {}}", "spec.namespaceSelector", "belongs to a ClusterSpawnPolicy"},
 		"bad regex":               {"{profiles: [{slug: a, options: {x: {unlistedChoice: {validationRegex: '('}}}}]}", "spec.profiles[0].options[x].unlistedChoice.validationRegex", "RE2 syntax: error parsing regexp: missing closing )"},
 		"regex out of brackets":   {"{profiles: [{slug: a, options: {x: {unlistedChoice: {validationRegex: 'ok)|(?:'}}}}]}", "spec.profiles[0].options[x].unlistedChoice.validationRegex", "unexpected )"},
-		"two profiles of a slug":  {"{profiles: [{slug: a}, {slug: a}]}", "spec.profiles[1].slug", "Duplicate value"},
+		"two profiles of a slug":  {"{profiles: [{slug: a}, {slug: a}]}", "spec.profiles[1].slug", "the same slug as spec.profiles[0]: give one of them another"},
 		"option without choices":  {"{profiles: [{slug: a, options: {x: {}}}]}", "spec.profiles[0].options[x].choices", "needs choices"},
 		"fault in a choice":       {"{profiles: [{slug: a, options: [{name: x, choices: {b: {settings: {volumes: [{nmae: z}]}}}}]}]}", "spec.profiles[0].options[0].choices[b].settings.volumes[0].nmae", "did you mean name?"},
 		"constraint without max":  {"{constraints: {memLimit: {}}}", "spec.constraints.memLimit.max", "Required value"},

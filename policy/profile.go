@@ -61,7 +61,7 @@ func (p *compiledPolicy) compileProfiles(path *field.Path) {
 		c.options = p.compileOptions(s, at.Child("options"))
 		for _, other := range p.profiles {
 			if other.spec.Slug == s.Slug {
-				p.errs = append(p.errs, field.Duplicate(at.Child("slug"), s.Slug))
+				p.errs = append(p.errs, field.Invalid(at.Child("slug"), s.Slug, "the same slug as "+other.path.String()+": give one of them another"))
 			}
 		}
 		p.profiles = append(p.profiles, c)

@@ -126,9 +126,10 @@ func (p *plan) allowsMetadata(path string) bool {
 	return false
 }
 
-// keeps: every policy that names patterns must have one that fits; our own keys and KubeSpawner's never survive this way.
+// keeps: every policy that names patterns must have one that fits; our own keys and KubeSpawner's never survive
+// this way, nor what turns into a field later, nor what kubectl notes.
 func (p *plan) keeps(key string) bool {
-	if strings.HasPrefix(key, "slipway.dev/") || strings.HasPrefix(key, "hub.jupyter.org/") {
+	if isOurs(key) || matchesAny(droppedAnnotations, key) || key == corev1.LastAppliedConfigAnnotation {
 		return false
 	}
 	for _, patterns := range p.metadataAllow {

@@ -45,8 +45,16 @@ func (x *server) assertLayer(pod *corev1.Pod, a assertion) {
 			x.assertCertificates(pod, a)
 		}
 	}
+	if _, own := a["extraPodConfig"]; !own && slices.ContainsFunc(schedulingSettings, func(name string) bool { _, has := a[name]; return has }) {
+		pod.Spec.NodeName = "" // a pod with a node goes past the scheduler, and past all that is enforced there
+	}
 	x.assertMetadata(pod, a)
 	x.assertEveryContainer(pod, a)
+}
+
+// schedulingSettings are the settings that the scheduler heeds.
+var schedulingSettings = []string{
+	"nodeSelector", "tolerations", "schedulerName", "nodeAffinityRequired", "podAffinityRequired", "podAntiAffinityRequired",
 }
 
 // identities are the keys of a scope as they stand in the pod: things may be named by templates.

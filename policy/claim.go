@@ -162,6 +162,9 @@ func (x *server) buildClaim() *corev1.PersistentVolumeClaim {
 	if s.StorageCapacity != nil {
 		c.Spec.Resources.Requests = corev1.ResourceList{corev1.ResourceStorage: *s.StorageCapacity}
 	}
+	if x.enforces("storageClass") {
+		delete(c.Annotations, corev1.BetaStorageClassAnnotation) // it counts as much as the field
+	}
 	if s.StorageClass != nil {
 		c.Annotations[corev1.BetaStorageClassAnnotation] = *s.StorageClass
 	}

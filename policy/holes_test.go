@@ -5,6 +5,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // Holes of KubeSpawner and of Zero to JupyterHub that policy doesn't have, one test each. Those of the importer stand in
@@ -89,4 +91,48 @@ func TestHoleAProfileDoesNotDropTheMetadataBlock(t *testing.T) {
 		}
 		assert.True(t, found, settings)
 	}
+}
+
+// What the cluster enforces is what the cluster's own layers say of it: a namespace adds nothing to it.
+func TestANamespaceAddsNothingToWhatTheClusterEnforces(t *testing.T) {
+	platform := baseline + clusterwide("p", `{enforced: {initContainers: {block: {image: tools, securityContext: {runAsUser: 0}}}, volumes: {home: {persistentVolumeClaim: {claimName: home}}}, volumeMounts: {home: {mountPath: /home}}}}`)
+	for name, settings := range map[string]string{
+		"by map":  `initContainers: {block: {command: ["true"], env: [{name: LD_PRELOAD, value: x}], restartPolicy: Always}}, volumes: {home: {hostPath: {path: /}}}, volumeMounts: {home: {subPath: other}}`,
+		"by list": `initContainers: [{name: block, image: own, command: ["true"]}], volumes: [{name: home, hostPath: {path: /}}], volumeMounts: [{name: home, mountPath: /home, subPath: other}]`,
+	} {
+		for _, block := range []string{"defaults", "enforced"} {
+			pod := fitted(t, compiled(t, platform+namespaced("a", "{"+block+": {"+settings+"}}")), aliceIn("research")).Pod
+			assert.Equal(t, []corev1.Container{{Name: "block", Image: "tools", SecurityContext: &corev1.SecurityContext{RunAsUser: new(int64(0))}}}, pod.Spec.InitContainers, name)
+			assert.Equal(t, corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "home"}}, pod.Spec.Volumes[0].VolumeSource, name)
+			assert.Equal(t, []corev1.VolumeMount{{Name: "home", MountPath: "/home"}}, notebook(pod).VolumeMounts, name)
+		}
+	}
+}
+
+func TestEnforcedSchedulingIsNotPassedByANode(t *testing.T) {
+	for _, enforced := range []string{"schedulerName: mine", "tolerations: []", "nodeSelector: {a: b}", "unset: [tolerations]"} {
+		c := compiled(t, baseline+clusterwide("p", "{enforced: {"+enforced+"}}")+namespaced("a", "{defaults: {extraPodConfig: {nodeName: chosen}}}"))
+		assert.Empty(t, fitted(t, c, aliceIn("research")).Pod.Spec.NodeName, enforced)
+	}
+	c := compiled(t, baseline+clusterwide("p", "{enforced: {schedulerName: mine, extraPodConfig: {nodeName: chosen}}}"))
+	assert.Equal(t, "chosen", fitted(t, c, aliceIn("research")).Pod.Spec.NodeName, "who enforces both means it")
+}
+
+func TestEnforcedStorageClassIsNotPassedByItsOldAnnotation(t *testing.T) {
+	const old = "volume.beta.kubernetes.io/storage-class"
+	c := compiled(t, baseline+clusterwide("p", "{enforced: {unset: [storageClass]}}")+
+		namespaced("a", "{defaults: {storagePvcEnsure: true, storageExtraAnnotations: {"+old+": fast}}}"))
+	assert.NotContains(t, fitted(t, c, aliceIn("research")).Claim.Annotations, old)
+}
+
+func TestAnnotationsThatBecomeFieldsNeverSurvive(t *testing.T) {
+	c := compiled(t, baseline+clusterwide("p", `{skeleton: Strip, metadata: {allow: ["*"]}}`))
+	in := aliceIn("research")
+	in.Sent = &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{
+		"container.apparmor.security.beta.kubernetes.io/notebook": "unconfined", "kubectl.kubernetes.io/last-applied-configuration": "{}", "example.org/x": "y",
+	}}}
+	annotations := fitted(t, c, in).Pod.Annotations
+	assert.Contains(t, annotations, "example.org/x")
+	assert.NotContains(t, annotations, "container.apparmor.security.beta.kubernetes.io/notebook")
+	assert.NotContains(t, annotations, "kubectl.kubernetes.io/last-applied-configuration")
 }

@@ -168,6 +168,9 @@ func (p *plan) merge(layers []layer) tree {
 		if l.policy == nil || l.policy.Namespace == "" {
 			cluster, _ = l.over(cluster)
 		}
+		if l.name == layerClusterEnforced {
+			merged = held(merged, cluster, l.block.tree)
+		}
 	}
 	return merged
 }

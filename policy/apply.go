@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -24,14 +25,16 @@ func (c *Compiled) Apply(in Input) (Result, error) {
 	if denials := x.expand(); len(denials) > 0 {
 		return Result{Denials: denials}, nil
 	}
-	pod, denials := x.fit()
+	pod, denials := x.fit(&warnings)
 	if len(denials) == 0 {
 		denials = constrain(pod, x.policies)
 	}
 	if len(denials) > 0 {
 		return Result{Denials: denials}, nil
 	}
-	r := Result{Pod: pod.DeepCopy(), Claim: x.buildClaim(), Names: x.names, Warnings: abridgedWarnings(warnings), Applied: x.plan.applied}
+	r := Result{
+		Pod: pod.DeepCopy(), Claim: x.buildClaim(), Names: x.names, Warnings: abridgedWarnings(warnings), Applied: x.plan.applied, Kept: x.keeping(),
+	}
 	if in.Provenance {
 		r.Provenance = provenance(x.policies, x.sel)
 	}
@@ -60,8 +63,17 @@ func (x *server) expand() []Denial {
 	return append(x.expandNames(), x.expandAll()...)
 }
 
-// fit builds the pod and asserts again what is enforced.
-func (x *server) fit() (*corev1.Pod, []Denial) {
+// fit makes the pod, from nothing or, in Keep, from the one that was sent, and asserts once more what is enforced.
+func (x *server) fit(warnings *[]string) (*corev1.Pod, []Denial) {
+	if x.keeping() {
+		sent := x.in.Sent
+		if sent == nil {
+			sent = x.bareSkeleton()
+		}
+		pod, denials, more := x.keep(sent)
+		*warnings = append(*warnings, more...)
+		return pod, denials
+	}
 	pod := x.build()
 	x.keepMetadata(pod)
 	return pod, x.reassert(pod)
@@ -73,17 +85,21 @@ func refusals(policies []*compiledPolicy, in *Input, asserted []string) []Denial
 		return []Denial{denyf(NoPolicy, nil, "", "no policy matches hub %q in namespace %q for user %q", in.Identity.Hub, in.Namespace.Name, in.Identity.User)}
 	}
 	var denials []Denial
+	if skeletonMode(policies) != v1alpha1.SkeletonKeep {
+		denials = slices.Clone(in.Shape)
+	}
 	for _, p := range policies {
 		for _, e := range p.errs {
 			denials = append(denials, denyf(PolicyInvalid, &p.ref, e.Field, "%s", e.ErrorBody()))
 		}
 	}
+	denials = append(denials, keepConflicts(policies)...)
 	return append(denials, checkLauncher(policies, in, asserted)...)
 }
 
-// checkSkeleton: Strict denies what a skeleton carries beside identity, Strip drops it and says so.
+// checkSkeleton: Strict denies what a skeleton carries beside identity, Strip drops it and says so, Keep takes it.
 func (p *plan) checkSkeleton(in *Input, warnings *[]string) []Denial {
-	if len(in.Surplus) == 0 {
+	if len(in.Surplus) == 0 || p.mode == v1alpha1.SkeletonKeep {
 		return nil
 	}
 	if p.mode == v1alpha1.SkeletonStrip {

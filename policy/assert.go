@@ -102,7 +102,13 @@ func (x *server) assertEveryContainer(pod *corev1.Pod, a assertion) {
 // assertMetadata: what labels and annotations say of the server itself is no setting's to change.
 func (x *server) assertMetadata(pod *corev1.Pod, a assertion) {
 	pod.Labels = x.assertLabels(pod.Labels, a, "extraLabels", x.s.ExtraLabels)
-	maps.Copy(pod.Labels, x.ownLabels())
+	_, component := a["componentLabel"]
+	switch {
+	case !x.keeping():
+		maps.Copy(pod.Labels, x.ownLabels())
+	case component:
+		pod.Labels = putKeys(pod.Labels, x.podLabels(), scope{keys: []string{labelComponent, labelComponentNew}})
+	}
 	if sc, ok := a["extraAnnotations"]; ok {
 		pod.Annotations = putKeys(pod.Annotations, x.podAnnotations(), scope{keys: sc.keys})
 	}
@@ -125,13 +131,19 @@ func (x *server) assertLabels(labels map[string]string, a assertion, setting str
 	return labels
 }
 
-func exactlyOneNotebook(pod *corev1.Pod) []Denial {
+// countNotebooks counts the containers that could be the user's.
+func countNotebooks(pod *corev1.Pod) int {
 	n := 0
 	for i := range pod.Spec.Containers {
 		if pod.Spec.Containers[i].Name == NotebookContainer {
 			n++
 		}
 	}
+	return n
+}
+
+func exactlyOneNotebook(pod *corev1.Pod) []Denial {
+	n := countNotebooks(pod)
 	if n == 1 {
 		return nil
 	}

@@ -267,6 +267,17 @@ func TestEnforcedListMeansExactlyTheseAndMapTheseAmongOthers(t *testing.T) {
 	assert.Equal(t, []corev1.Toleration{{Key: "mine"}, {Key: "theirs"}}, pod.Spec.Tolerations)
 }
 
+// Under the key of an enforced item, a weaker layer may say the path that the cluster leaves open; what the cluster enforces keeps
+// the name that the cluster gives it.
+func TestEnforcedItemHoldsWhateverItsNameIs(t *testing.T) {
+	undone := "extraPodConfig: {initContainers: []}, extraContainerConfig: {volumeMounts: []}"
+	c := compiled(t, baseline+clusterwide("e", "{enforced: {initContainers: {block: {image: block}}, volumeMounts: {home: {readOnly: true}}}}")+
+		namespaced("n", "{defaults: {initContainers: {block: {name: other}}, volumeMounts: {home: {mountPath: /home}}, "+undone+"}}"))
+	pod := fitted(t, c, aliceIn("research")).Pod
+	assert.Equal(t, []corev1.Container{{Name: "block", Image: "block"}}, pod.Spec.InitContainers)
+	assert.Equal(t, []corev1.VolumeMount{{Name: "home", MountPath: "/home", ReadOnly: true}}, notebook(pod).VolumeMounts)
+}
+
 // Terms of a required node affinity are alternatives: with one more, the pod could go elsewhere.
 func TestEnforcedNodeAffinityAdmitsNoAlternative(t *testing.T) {
 	c := compiled(t, baseline+clusterwide("e", "{enforced: {nodeAffinityRequired: {users: {matchExpressions: [{key: users, operator: Exists}]}}}}")+

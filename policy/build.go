@@ -108,12 +108,14 @@ func notebook(pod *corev1.Pod) *corev1.Container {
 	return nil
 }
 
-// podContext is the pod's security context to write to.
+// podContext is the pod's security context to write to; a copy, as it may be shared with a plan.
 func podContext(pod *corev1.Pod) *corev1.PodSecurityContext {
-	if pod.Spec.SecurityContext == nil {
-		pod.Spec.SecurityContext = &corev1.PodSecurityContext{}
+	sc := corev1.PodSecurityContext{}
+	if pod.Spec.SecurityContext != nil {
+		sc = *pod.Spec.SecurityContext
 	}
-	return pod.Spec.SecurityContext
+	pod.Spec.SecurityContext = &sc
+	return &sc
 }
 
 // containerContext is a container's security context to write to; a copy, as it may be shared with a plan.
@@ -166,9 +168,8 @@ func putItems[V any](into, from []V, sc scope, id func(*V) string) []V {
 			out = append(out, from[want])
 		default:
 			out[have] = from[want]
-			// The kubelet takes the last of two variables of one name.
-			rest := slices.DeleteFunc(out[have+1:], is)
-			out = out[:have+1+len(rest)]
+			// Of two with one identity, the later could be the one that counts.
+			out = append(out[:have+1], slices.DeleteFunc(out[have+1:], is)...)
 		}
 	}
 	return out
@@ -267,6 +268,7 @@ func putArgs(x *server, pod *corev1.Pod, _ scope) {
 	}
 }
 
+// putVolumeMounts: /home and /home/ are one place, and of two mounts there the one that policy enforces could lie below.
 func putVolumeMounts(x *server, pod *corev1.Pod, sc scope) {
 	nb := notebook(pod)
 	nb.VolumeMounts = putItems(nb.VolumeMounts, x.s.VolumeMounts, sc, mountPath)
@@ -294,8 +296,19 @@ func putVolumes(x *server, pod *corev1.Pod, sc scope) {
 
 func volumeName(v *corev1.Volume) string { return v.Name }
 
+// putInitContainers: beside a hub's, those that policy adds come first, so that what they set up holds for the hub's too.
 func putInitContainers(x *server, pod *corev1.Pod, sc scope) {
-	pod.Spec.InitContainers = putItems(pod.Spec.InitContainers, x.s.InitContainers, sc, func(c *corev1.Container) string { return c.Name })
+	had := pod.Spec.InitContainers
+	put := putItems(had, x.s.InitContainers, sc, func(c *corev1.Container) string { return c.Name })
+	if x.keeping() && !sc.whole {
+		added := slices.IndexFunc(put, func(c corev1.Container) bool {
+			return !slices.ContainsFunc(had, func(h corev1.Container) bool { return h.Name == c.Name })
+		})
+		if added >= 0 {
+			put = slices.Concat(put[added:], put[:added])
+		}
+	}
+	pod.Spec.InitContainers = put
 }
 
 // putExtraContainers leaves the notebook where it is.
@@ -315,16 +328,21 @@ func putPriorityClass(x *server, pod *corev1.Pod, _ scope) {
 	pod.Spec.PriorityClassName = deref(x.s.PriorityClassName)
 }
 
+// putServiceAccount: in a kept pod, which has been through admission, the default account has its name.
 func putServiceAccount(x *server, pod *corev1.Pod, sc scope) {
-	pod.Spec.ServiceAccountName = deref(x.s.ServiceAccount)
-	pod.Spec.DeprecatedServiceAccount = ""
-	putAutomount(x, pod, sc)
+	if name := deref(x.s.ServiceAccount); !x.keeping() || !sameAccount(name, pod.Spec.ServiceAccountName) {
+		pod.Spec.ServiceAccountName, pod.Spec.DeprecatedServiceAccount = name, ""
+	}
+	if !x.keeping() {
+		putAutomount(x, pod, sc)
+	}
 }
 
-// putAutomount: without an account and without a word on it, no token is mounted, as upstream.
+// putAutomount: without an account and without a word on it, no token is mounted, as upstream. In a kept pod, saying nothing is
+// the hub's own word.
 func putAutomount(x *server, pod *corev1.Pod, _ scope) {
 	pod.Spec.AutomountServiceAccountToken = x.s.AutomountServiceAccountToken
-	if x.s.AutomountServiceAccountToken == nil && x.s.ServiceAccount == nil {
+	if x.s.AutomountServiceAccountToken == nil && x.s.ServiceAccount == nil && !x.keeping() {
 		no := false
 		pod.Spec.AutomountServiceAccountToken = &no
 	}

@@ -10,7 +10,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // comparison holds two pods against each other: what the first says must be in the second, by path and list key.
@@ -128,14 +127,8 @@ func isAbsent(v reflect.Value) bool {
 }
 
 func (c *comparison) compareStruct(at place, want, have reflect.Value) {
-	switch w := want.Interface().(type) {
-	case resource.Quantity:
-		if h, ok := have.Interface().(resource.Quantity); !ok || w.Cmp(h) != 0 {
-			c.changed = append(c.changed, at.path)
-		}
-		return
-	case metav1.Time:
-		if h, ok := have.Interface().(metav1.Time); !ok || !w.Equal(&h) {
+	if w, ok := reflect.TypeAssert[resource.Quantity](want); ok {
+		if h, ok := reflect.TypeAssert[resource.Quantity](have); !ok || w.Cmp(h) != 0 {
 			c.changed = append(c.changed, at.path)
 		}
 		return
@@ -316,7 +309,7 @@ func identityOf(item reflect.Type) func(reflect.Value) string {
 
 // portID: a port without a name is known by its number.
 func portID(v reflect.Value) string {
-	p, _ := v.Interface().(corev1.ContainerPort)
+	p, _ := reflect.TypeAssert[corev1.ContainerPort](v)
 	if p.Name != "" {
 		return p.Name
 	}
@@ -329,7 +322,7 @@ func portID(v reflect.Value) string {
 
 // nameOf is the name by which a policy lists an addition.
 func nameOf(item reflect.Value, key string) string {
-	if m, ok := item.Interface().(corev1.VolumeMount); ok {
+	if m, ok := reflect.TypeAssert[corev1.VolumeMount](item); ok {
 		return m.Name
 	}
 	return key

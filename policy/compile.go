@@ -122,6 +122,9 @@ func compilePolicy(ref PolicyRef, spec *v1alpha1.SpawnPolicySpec) *compiledPolic
 	p.errs = append(p.errs, checkEnforcedUnset(p.enforced.unset, path.Child("enforced", "unset"))...)
 	p.compileProfiles(path.Child("profiles"))
 	p.errs = append(p.errs, checkAdditions(spec.Additions, path.Child("additions"))...)
+	if spec.Skeleton == v1alpha1.SkeletonKeep && len(spec.Profiles) > 0 {
+		p.errs = append(p.errs, field.Forbidden(path.Child("profiles"), profilesWithKeep))
+	}
 	p.errs = append(p.errs, checkConstraints(spec.Constraints, path.Child("constraints"))...)
 	return p
 }
@@ -214,10 +217,8 @@ func notBuiltYet(spec *v1alpha1.SpawnPolicySpec, path *field.Path) field.ErrorLi
 		{"expressions", len(spec.Expressions) > 0},
 		{"mutations", len(spec.Mutations) > 0},
 		{"validations", len(spec.Validations) > 0},
-		{"metadata.deny", spec.Metadata != nil && len(spec.Metadata.Deny) > 0},
 		{"enforcement", spec.Enforcement == v1alpha1.Audit},
 		{"deleteClaims", spec.DeleteClaims != nil},
-		{"skeleton", spec.Skeleton == v1alpha1.SkeletonKeep},
 	} {
 		if f.set {
 			errs = append(errs, field.Forbidden(path.Child(f.name), "isn't built yet in this version, and nothing is ignored: take it out"))

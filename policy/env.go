@@ -14,17 +14,23 @@ import (
 // knows itself, then the policy's own, which always win.
 func putEnvironment(x *server, pod *corev1.Pod, sc scope) {
 	nb := notebook(pod)
+	if sc.whole && x.keeping() {
+		sc = x.wholeEnvironment(nb)
+	}
 	if !sc.whole {
-		enforced := make([]corev1.EnvVar, 0, len(sc.keys))
-		names := make([]string, 0, len(sc.keys))
+		enforced, names := environment{}, make([]string, 0, len(sc.keys))
 		for _, key := range sc.keys {
 			if e, has := x.s.Environment[key]; has {
-				enforced = append(enforced, e)
-				key = e.Name
+				enforced.put(key, e)
+			} else {
+				names = append(names, key)
 			}
-			names = append(names, key)
 		}
-		nb.Env = putVariables(nb.Env, enforced, names)
+		ordered := enforced.ordered()
+		for i := range ordered {
+			names = append(names, ordered[i].Name)
+		}
+		nb.Env = putVariables(nb.Env, ordered, names)
 		return
 	}
 	env := make(environment, len(x.s.Environment)+len(x.in.Identity.EnvKeys)+len(x.in.Identity.Env)+computedVariableCount)
@@ -41,7 +47,7 @@ func putEnvironment(x *server, pod *corev1.Pod, sc scope) {
 
 // putVariables puts the enforced variables on a list, and takes away those that are named and not among them.
 func putVariables(into, enforced []corev1.EnvVar, names []string) []corev1.EnvVar {
-	out := putItems(into, enforced, scope{keys: names}, func(e *corev1.EnvVar) string { return e.Name })
+	out := putItems(into, enforced, scope{keys: names}, variableName)
 	if !refersAhead(out, names) {
 		return out
 	}
@@ -107,6 +113,8 @@ func (x *server) assertVariables(pod *corev1.Pod, a assertion) {
 	nb := notebook(pod)
 	nb.Env = putVariables(nb.Env, enforced, names)
 }
+
+func variableName(v *corev1.EnvVar) string { return v.Name }
 
 // computedVariableCount is about how many variables come from neither hub nor policy.
 const computedVariableCount = 12

@@ -32,7 +32,10 @@ var fillIns = []fillIn{
 	{"spec.serviceAccountName", "ServiceAccount", equals("default")},
 	{"spec.serviceAccount", "default", func(at place, v any) bool { return v == at.spec.ServiceAccountName }},
 	{"spec.imagePullSecrets", "ServiceAccount", func(at place, _ any) bool { return at.alone }},
-	{"V", "ServiceAccount", isTokenVolume},
+	{"V", "ServiceAccount", func(_ place, v any) bool {
+		volume, ok := v.(corev1.Volume)
+		return ok && isTokenVolume(&volume)
+	}},
 	{"C.volumeMounts", "ServiceAccount", isTokenMount},
 	{"spec.priority", "Priority", nil},
 	{"spec.preemptionPolicy", "Priority", nil},
@@ -60,11 +63,11 @@ var fillIns = []fillIn{
 	{"V.emptyDir", "default", equals(corev1.EmptyDirVolumeSource{})},
 	{"V.image.pullPolicy", "default", nil},
 	{"V.hostPath.type", "default", equals(corev1.HostPathUnset)},
-	{"V.secret.defaultMode", "default", equals(int32(corev1.SecretVolumeSourceDefaultMode))},
-	{"V.configMap.defaultMode", "default", equals(int32(corev1.ConfigMapVolumeSourceDefaultMode))},
-	{"V.downwardAPI.defaultMode", "default", equals(int32(corev1.DownwardAPIVolumeSourceDefaultMode))},
+	{"V.secret.defaultMode", "default", equals(corev1.SecretVolumeSourceDefaultMode)},
+	{"V.configMap.defaultMode", "default", equals(corev1.ConfigMapVolumeSourceDefaultMode)},
+	{"V.downwardAPI.defaultMode", "default", equals(corev1.DownwardAPIVolumeSourceDefaultMode)},
 	{"V.downwardAPI.items.fieldRef.apiVersion", "default", equals("v1")},
-	{"V.projected.defaultMode", "default", equals(int32(corev1.ProjectedVolumeSourceDefaultMode))},
+	{"V.projected.defaultMode", "default", equals(corev1.ProjectedVolumeSourceDefaultMode)},
 	{"V.projected.sources.serviceAccountToken.expirationSeconds", "default", equals(int64(60 * 60))},
 	{"V.projected.sources.downwardAPI.items.fieldRef.apiVersion", "default", equals("v1")},
 	{"V.ephemeral.volumeClaimTemplate.spec.volumeMode", "default", equals(corev1.PersistentVolumeFilesystem)},
@@ -121,16 +124,9 @@ func equals(want any) func(place, any) bool {
 
 func hasRuntimeClass(at place, _ any) bool { return at.spec.RuntimeClassName != nil }
 
-// isTokenVolume: a volume is the service account's only if it holds what the plugin puts there. By its name alone, it could
-// be anything.
-func isTokenVolume(_ place, v any) bool {
-	volume, ok := v.(corev1.Volume)
-	return ok && IsTokenVolume(&volume)
-}
-
-// IsTokenVolume says whether a volume is the one that the API server itself adds for the token of the pod's service
-// account (plugin/pkg/admission/serviceaccount): by its name and by all that it holds.
-func IsTokenVolume(volume *corev1.Volume) bool {
+// isTokenVolume says whether a volume is the one that the API server itself adds for the token of the pod's service
+// account (plugin/pkg/admission/serviceaccount): by its name and by all that it holds; by its name alone, it could be anything.
+func isTokenVolume(volume *corev1.Volume) bool {
 	if !strings.HasPrefix(volume.Name, tokenVolumePrefix) {
 		return false
 	}
@@ -152,7 +148,7 @@ func isTokenMount(at place, v any) bool {
 	}
 	for i := range at.spec.Volumes {
 		if volume := &at.spec.Volumes[i]; volume.Name == m.Name {
-			return IsTokenVolume(volume)
+			return isTokenVolume(volume)
 		}
 	}
 	return false

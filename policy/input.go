@@ -24,6 +24,8 @@ type Input struct {
 	// Surplus are the field paths of Sent that are neither identity nor a bare skeleton's (see Surplus); Strict
 	// denies them, Strip names them in a warning.
 	Surplus []string
+	// Shape are the denials of Surplus, for what no mode but Keep admits.
+	Shape []Denial
 	// Provenance asks for Result.Provenance; it costs a second, slower pass.
 	Provenance bool
 }
@@ -101,6 +103,8 @@ type Result struct {
 	Claim *corev1.PersistentVolumeClaim
 	// Names are the names that go with this server.
 	Names Names
+	// Kept: Pod is Input.Sent, changed (skeleton mode Keep); see Patch.
+	Kept bool
 	// Denials are all the reasons to refuse the pod, in a stable order.
 	Denials []Denial
 	// Warnings for the caller, at most 256 bytes each.

@@ -40,6 +40,10 @@ type plan struct {
 	errs    []Denial
 	mode    v1alpha1.SkeletonMode
 	applied Applied
+	// filling are the settings that policies' defaults name: a kept pod is filled up with them.
+	filling assertion
+	// metadataDeny are the patterns of all policies.
+	metadataDeny []string
 	// hubEnv and metadataAllow are the patterns of each policy that names any.
 	hubEnv, metadataAllow [][]string
 	// adoptUnlabelled: claims without a hub label may be a user's home.
@@ -105,17 +109,21 @@ func newPlan(policies []*compiledPolicy, sel selection) *plan {
 	}
 	p.asserted[0] = assertionOf(layers, layerNamespaceEnforced, merged)
 	p.asserted[1] = assertionOf(layers, layerClusterEnforced, merged)
+	p.filling = fillingOf(layers, merged)
 	p.applied.Hash = hashOf(policies)
 	for _, c := range policies {
 		p.applied.Policies = append(p.applied.Policies, c.ref)
 		if len(c.spec.HubEnv) > 0 {
 			p.hubEnv = append(p.hubEnv, c.spec.HubEnv)
 		}
-		if c.spec.Metadata != nil && len(c.spec.Metadata.Allow) > 0 {
-			p.metadataAllow = append(p.metadataAllow, c.spec.Metadata.Allow)
+		if m := c.spec.Metadata; m != nil {
+			if len(m.Allow) > 0 {
+				p.metadataAllow = append(p.metadataAllow, m.Allow)
+			}
+			p.metadataDeny = append(p.metadataDeny, m.Deny...)
 		}
 	}
-	p.applied.Labels, p.applied.Annotations = governedKeys(p.settings)
+	p.applied.Labels, p.applied.Annotations = p.governedKeys()
 	encoded, err := json.Marshal(p.applied)
 	if err != nil {
 		p.errs = append(p.errs, denyf(PolicyInvalid, nil, "", "encode the applied policies: %v", err))
@@ -124,12 +132,22 @@ func newPlan(policies []*compiledPolicy, sel selection) *plan {
 	return p
 }
 
-// governedKeys are the keys of labels and annotations that policy gives a pod, beside those that say who it is for.
-func governedKeys(s *settings) (labels, annotations []string) {
+// governedKeys are the keys of labels and annotations that policy gives a pod, beside those that say who it is for. A kept pod
+// has its own, and of policy's those that policies name.
+func (p *plan) governedKeys() (labels, annotations []string) {
+	if p.mode == v1alpha1.SkeletonKeep {
+		for _, a := range append(p.asserted[:], p.filling) {
+			labels = append(append(labels, a["commonLabels"].keys...), a["extraLabels"].keys...)
+			annotations = append(annotations, a["extraAnnotations"].keys...)
+		}
+		slices.Sort(labels)
+		slices.Sort(annotations)
+		return slices.Compact(labels), slices.Compact(annotations)
+	}
 	all := map[string]string{labelComponent: "", labelComponentNew: ""}
-	maps.Copy(all, s.CommonLabels)
-	maps.Copy(all, s.ExtraLabels)
-	return slices.Sorted(maps.Keys(all)), slices.Sorted(maps.Keys(s.ExtraAnnotations))
+	maps.Copy(all, p.settings.CommonLabels)
+	maps.Copy(all, p.settings.ExtraLabels)
+	return slices.Sorted(maps.Keys(all)), slices.Sorted(maps.Keys(p.settings.ExtraAnnotations))
 }
 
 // merge puts the layers over each other. Enforced things have the names that their keys stand for at that point; what the
@@ -230,6 +248,16 @@ func assertionOf(layers []layer, name string, merged tree) assertion {
 		}
 	}
 	return a
+}
+
+// fillingOf collects what the policies' defaults name and no layer took away again.
+func fillingOf(layers []layer, merged tree) assertion {
+	f := assertionOf(layers, layerClusterDefaults, merged)
+	for setting, s := range assertionOf(layers, layerNamespaceDefaults, merged) {
+		f.add(setting, s)
+	}
+	maps.DeleteFunc(f, func(setting string, _ scope) bool { _, has := merged[setting]; return !has })
+	return f
 }
 
 func (a assertion) add(setting string, s scope) {

@@ -22,9 +22,9 @@ import (
 // path counts only if its value isn't the one that a bare skeleton is defaulted to.
 //
 // paths are in the form metadata.labels[foo] or spec.containers[notebook].image, sorted, nil if there are none.
-// denials are what no skeleton mode admits: finalizers, owners, and a shape from which the paths can't be told.
+// denials are of a shape from which the paths can't be told. They hold unless the mode is Keep, which only policy knows.
 func Surplus(pod *corev1.Pod) (paths []string, denials []Denial) {
-	denials = append(ownershipDenials(pod), skeletonShape(pod)...)
+	denials = skeletonShape(pod)
 	sent, err := sentFields(pod.ManagedFields)
 	if err != nil {
 		return nil, append(denials, denyf(SkeletonNotBare, nil, "metadata.managedFields",
@@ -39,9 +39,9 @@ func Surplus(pod *corev1.Pod) (paths []string, denials []Denial) {
 	return paths, denials
 }
 
-// ownershipDenials refuses what decides over a pod's life: a finalizer keeps a stopped server from going away, and an owner
+// Owned refuses, in every mode, what decides over a pod's life: a finalizer keeps a stopped server from going away, and an owner
 // may adopt and delete it (a ReplicaSet with 0 replicas deletes all that it owns).
-func ownershipDenials(pod *corev1.Pod) []Denial {
+func Owned(pod *corev1.Pod) []Denial {
 	var denials []Denial
 	if len(pod.Finalizers) > 0 {
 		denials = append(denials, denyf(SkeletonNotBare, nil, "metadata.finalizers",
@@ -118,7 +118,7 @@ func isBareMetadata(p fieldpath.Path) bool {
 		key := fieldName(p, 2)
 		return len(p) == 2 || IsIdentityAnnotation(key) || key == corev1.LastAppliedConfigAnnotation
 	case "finalizers", "ownerReferences":
-		return true // ownershipDenials names them already
+		return true // Owned names them already
 	}
 	return false
 }

@@ -186,10 +186,6 @@ func TestSurplusDenies(t *testing.T) {
 		field  string
 		says   string
 	}{
-		"finalizers": {func(p *corev1.Pod) { p.Finalizers = []string{"example.org/keep"} }, "metadata.finalizers", "example.org/keep"},
-		"an owner": {func(p *corev1.Pod) {
-			p.OwnerReferences = []metav1.OwnerReference{{Kind: "ReplicaSet", Name: "reaper"}}
-		}, "metadata.ownerReferences", "ReplicaSet reaper"},
 		"no containers":   {func(p *corev1.Pod) { p.Spec.Containers = nil }, "spec.containers", "has 0"},
 		"two containers":  {func(p *corev1.Pod) { p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: "other"}) }, "spec.containers", "has 2"},
 		"a doubled name":  {func(p *corev1.Pod) { p.Spec.Containers = append(p.Spec.Containers, p.Spec.Containers[0]) }, "spec.containers", "has 2"},
@@ -209,6 +205,20 @@ func TestSurplusDenies(t *testing.T) {
 			assert.Contains(t, denials[0].Message, c.says)
 		})
 	}
+}
+
+func TestOwnedDeniesWhatDecidesOverAPodsLife(t *testing.T) {
+	assert.Empty(t, Owned(admittedSkeleton()))
+	pod := admittedSkeleton()
+	pod.Finalizers = []string{"example.org/keep"}
+	pod.OwnerReferences = []metav1.OwnerReference{{Kind: "ReplicaSet", Name: "reaper"}}
+	denials := Owned(pod)
+	require.Len(t, denials, 2)
+	for i, says := range []string{"example.org/keep", "ReplicaSet reaper"} {
+		assert.Equal(t, SkeletonNotBare, denials[i].Code)
+		assert.Contains(t, denials[i].Message, says)
+	}
+	assert.Equal(t, []string{"metadata.finalizers", "metadata.ownerReferences"}, []string{denials[0].Field, denials[1].Field})
 }
 
 func BenchmarkSurplus(b *testing.B) {

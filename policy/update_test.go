@@ -14,13 +14,30 @@ func TestAnUpdateIsJudgedByWhatItChanges(t *testing.T) {
 	gated := running.DeepCopy()
 	gated.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: "queue"}}
 	foreign := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": "x"}}}
-	for _, tc := range []struct {
-		name   string
-		before *corev1.Pod
-		change func(*corev1.Pod)
-		sub    Subresource
-		paths  []string
-	}{
+	for _, tc := range updates(running, gated, foreign) {
+		t.Run(tc.name, func(t *testing.T) {
+			after := tc.before.DeepCopy()
+			tc.change(after)
+			denials := Changed(tc.before, after, tc.sub)
+			assert.Equal(t, tc.paths, fieldsOf(denials))
+			for _, d := range denials {
+				assert.Equal(t, FieldChanged, d.Code)
+			}
+		})
+	}
+}
+
+// podUpdate is a change of a pod that exists, and the paths by which it is refused.
+type podUpdate struct {
+	name   string
+	before *corev1.Pod
+	change func(*corev1.Pod)
+	sub    Subresource
+	paths  []string
+}
+
+func updates(running, gated, foreign *corev1.Pod) []podUpdate {
+	return []podUpdate{
 		{"nothing", running, func(*corev1.Pod) {}, "", nil},
 		{"an ordinary label", running, func(p *corev1.Pod) { p.Labels["x"] = "y" }, "", nil},
 		{"an ordinary annotation", running, func(p *corev1.Pod) { p.Annotations["x"] = "y" }, "", nil},
@@ -60,16 +77,6 @@ func TestAnUpdateIsJudgedByWhatItChanges(t *testing.T) {
 		{"a foreign pod's label", foreign, func(p *corev1.Pod) { p.Labels["app"] = "y" }, "", nil},
 		{"a foreign pod that opts in", foreign, func(p *corev1.Pod) { p.Labels[LabelHub] = "main" }, "", []string{"metadata.labels[slipway.dev/hub]"}},
 		{"a foreign pod that claims to be fitted", foreign, func(p *corev1.Pod) { p.Annotations = map[string]string{AnnotationApplied: "{}"} }, "", []string{"metadata.annotations[slipway.dev/applied]"}},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			after := tc.before.DeepCopy()
-			tc.change(after)
-			denials := Changed(tc.before, after, tc.sub)
-			assert.Equal(t, tc.paths, fieldsOf(denials))
-			for _, d := range denials {
-				assert.Equal(t, FieldChanged, d.Code)
-			}
-		})
 	}
 }
 

@@ -31,19 +31,32 @@ func (c *Compiled) Verify(in Input, pod *corev1.Pod) (denials []Denial, known bo
 	if denials := x.expand(); len(denials) > 0 {
 		return denials, true
 	}
-	want, denials := x.fit()
+	var warnings []string // the caller has heard them
+	want, denials := x.fit(&warnings)
 	if len(denials) > 0 {
 		return denials, true
 	}
-	found := comparePods(want, pod)
+	denials = append(x.differs(want, pod), ownerDenials(pod)...)
+	return append(denials, constrain(pod, x.policies)...), true
+}
+
+// differs says in what a final pod isn't the fitted one. A kept pod was made of what the hub sent, which isn't known any more: the
+// final one is kept once more, and nothing may come of it.
+func (x *server) differs(want, pod *corev1.Pod) []Denial {
+	var denials []Denial
+	found := (&comparison{asserted: x.keeping()}).pods(want, pod)
 	for _, path := range found.changed {
 		denials = append(denials, denyf(FieldChanged, nil, path, "isn't what policy fitted any more: something that came later changed it"))
 	}
+	if x.keeping() {
+		for _, a := range found.added {
+			denials = append(denials, denyf(FieldChanged, nil, a.path, "isn't let through by policy: something that came later added it"))
+		}
+		return denials
+	}
 	found.added = slices.DeleteFunc(found.added, func(a addition) bool { return isMetadata(a.path) && x.plan.keeps(a.name) })
 	denials = append(denials, x.plan.additions.refuse(found.added)...)
-	denials = append(denials, ownerDenials(pod)...)
-	denials = append(denials, x.unasserted(pod)...)
-	return append(denials, constrain(pod, x.policies)...), true
+	return append(denials, x.unasserted(pod)...)
 }
 
 func isMetadata(path string) bool { return strings.HasPrefix(path, "metadata.") }

@@ -428,3 +428,70 @@ func pathsOf(added []addition) []string {
 	}
 	return paths
 }
+
+// keepPolicies govern pods that the hub makes itself.
+const keepPolicies = `
+apiVersion: slipway.dev/v1alpha1
+kind: ClusterSpawnPolicy
+metadata: {name: keeping}
+spec:
+  skeleton: Keep
+  hubEnv: ["JUPYTERHUB_*"]
+  metadata: {deny: ["example.org/*"]}
+  launchers: [{serviceAccount: {namespace: jupyter, name: hub}}]
+  enforced: {allowPrivilegeEscalation: false, privileged: false, nodeSelector: {pool: users}, unset: [priorityClassName]}
+  constraints: {image: {allow: ["quay.io/*"]}}
+`
+
+func TestAKeptPodIsVerifiedByKeepingItOnceMore(t *testing.T) {
+	c := compiled(t, keepPolicies)
+	in := aliceIn("research")
+	in.Sent = &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "jupyter-alice", Labels: in.Identity.Labels(), Annotations: in.Identity.Annotations()},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: NotebookContainer, Image: "quay.io/a", Env: []corev1.EnvVar{{Name: "JUPYTERHUB_USER", Value: "alice"}}}}},
+	}
+	kept := asStored(t, fitted(t, c, in).Pod)
+	assert.Empty(t, verify(t, c, in, kept))
+	for name, tc := range map[string]struct {
+		change func(*corev1.Pod)
+		path   string
+	}{
+		"a container, as a mesh adds": {meshLikeKept, ""},
+		"the pool":                    {func(p *corev1.Pod) { p.Spec.NodeSelector["pool"] = "gpu" }, "spec.nodeSelector[pool]"},
+		"the pool gone":               {func(p *corev1.Pod) { p.Spec.NodeSelector = nil }, "spec.nodeSelector"},
+		"privileges":                  {func(p *corev1.Pod) { notebook(p).SecurityContext.Privileged = new(true) }, "spec.containers[notebook].securityContext.privileged"},
+		"a denied annotation":         {func(p *corev1.Pod) { p.Annotations["example.org/x"] = "y" }, "metadata.annotations[example.org/x]"},
+		"a variable that no hub may pass": {func(p *corev1.Pod) {
+			notebook(p).Env = append(notebook(p).Env, corev1.EnvVar{Name: "LD_PRELOAD", Value: "x"})
+		}, "spec.containers[notebook].env[LD_PRELOAD]"},
+		"an enforced absence":       {func(p *corev1.Pod) { p.Spec.PriorityClassName = "high" }, "spec.priorityClassName"},
+		"another image":             {func(p *corev1.Pod) { notebook(p).Image = "evil" }, "spec.containers[notebook].image"},
+		"policy's word of itself":   {func(p *corev1.Pod) { delete(p.Annotations, AnnotationApplied) }, "metadata.annotations[slipway.dev/applied]"},
+		"no container for a server": {func(p *corev1.Pod) { p.Spec.Containers[0].Name = "other" }, "spec.containers"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pod := kept.DeepCopy()
+			tc.change(pod)
+			denials := verify(t, c, in, pod)
+			if tc.path == "" {
+				assert.Empty(t, denials)
+				return
+			}
+			assert.Contains(t, fieldsOf(denials), tc.path)
+		})
+	}
+}
+
+func meshLikeKept(p *corev1.Pod) {
+	safe := &corev1.SecurityContext{AllowPrivilegeEscalation: new(false)}
+	p.Spec.Containers = append([]corev1.Container{{Name: "mesh-proxy", Image: "quay.io/proxy", SecurityContext: safe}}, p.Spec.Containers...)
+	p.Annotations["mesh.example.net/status"] = "injected"
+}
+
+func TestKeepAndStricterAdditionsCannotBeCombined(t *testing.T) {
+	c := compiled(t, keepPolicies+clusterwide("deny", "{additions: {mode: Deny}}"))
+	in := aliceIn("research")
+	d := denied(t, c, in)
+	assert.Equal(t, PolicyInvalid, d[0].Code)
+	assert.Equal(t, "spec.additions.mode", d[0].Field)
+}

@@ -52,12 +52,25 @@ func fitted(result *policy.Result) (admission.Response, error) {
 	if err != nil {
 		return admission.Response{}, fmt.Errorf("encode the fitted pod: %w", err)
 	}
+	return patched(patch, result), nil
+}
+
+// kept changes of the pod that was sent what policy changes, and nothing else.
+func kept(raw []byte, sent *corev1.Pod, result *policy.Result) (admission.Response, error) {
+	patch, err := policy.Patch(raw, sent, result.Pod)
+	if err != nil {
+		return admission.Response{}, fmt.Errorf("make the patch of a kept pod: %w", err)
+	}
+	return patched(patch, result), nil
+}
+
+func patched(patch []byte, result *policy.Result) admission.Response {
 	response := admission.Allowed("")
 	response.Patch = patch
 	response.PatchType = new(admissionv1.PatchTypeJSONPatch)
 	response.Warnings = result.Warnings
 	response.AuditAnnotations = decidedBy(result.Applied.Policies)
-	return response, nil
+	return response
 }
 
 // verified lets a pod pass that is what policy made of it.

@@ -37,15 +37,15 @@ func (m *mutator) Handle(ctx context.Context, req admission.Request) admission.R
 func (m *mutator) fit(ctx context.Context, req *admission.Request, pod *corev1.Pod) admission.Response {
 	identity, denials := policy.IdentityOf(pod)
 	readable := len(denials) == 0
-	surplus, more := policy.Surplus(pod)
-	denials = append(append(denials, generated(pod)...), more...)
+	surplus, shape := policy.Surplus(pod)
+	denials = append(append(denials, generated(pod)...), policy.Owned(pod)...)
 	var result policy.Result
 	if readable { // so that a caller hears all that is wrong at once
 		in, claims, response := m.input(ctx, req, identity)
 		if response != nil {
 			return *response
 		}
-		in.Sent, in.Surplus = pod, surplus
+		in.Sent, in.Surplus, in.Shape = pod, surplus, shape
 		var ready bool
 		var err error
 		result, ready, err = m.engine.Apply(in)
@@ -64,11 +64,18 @@ func (m *mutator) fit(ctx context.Context, req *admission.Request, pod *corev1.P
 	if len(denials) > 0 {
 		return m.deny(req, pod, denials)
 	}
-	response, err := fitted(&result)
+	response, err := answer(req.Object.Raw, pod, &result)
 	if err != nil {
 		m.log.Error(err, "can't answer with a fitted pod", "uid", req.UID, "namespace", req.Namespace, "pod", pod.Name)
 		return internalError(req.UID)
 	}
 	m.log.V(1).Info("fitted", "uid", req.UID, "namespace", req.Namespace, "pod", pod.Name, "hub", identity.Hub, "hash", result.Applied.Hash)
 	return response
+}
+
+func answer(raw []byte, sent *corev1.Pod, result *policy.Result) (admission.Response, error) {
+	if result.Kept {
+		return kept(raw, sent, result)
+	}
+	return fitted(result)
 }

@@ -195,13 +195,13 @@ func addWebhooks(ctx context.Context, mgr manager.Manager, o *Options) (*replica
 		return nil, fmt.Errorf("set up the policies: %w", err)
 	}
 	limit := newInFlight()
-	for path, make := range map[string]func(decider) admission.Handler{
+	for path, newHandler := range map[string]func(decider) admission.Handler{
 		MutatePath: func(d decider) admission.Handler { return &mutator{d} },
 		VerifyPath: func(d decider) admission.Handler { return &verifier{d} },
 	} {
 		name := strings.TrimPrefix(path, "/")
 		log := o.Log.WithName(name)
-		handler := make(decider{engine: policies, namespaces: namespaces, claims: claims, events: own.tellsOf(), log: log})
+		handler := newHandler(decider{engine: policies, namespaces: namespaces, claims: claims, events: own.tellsOf(), log: log})
 		mgr.GetWebhookServer().Register(path, &endpoint{webhook: name, handler: handler, inFlight: limit, log: log})
 	}
 	return own, nil

@@ -22,8 +22,8 @@ type sentPod struct {
 	pod      *corev1.Pod
 	identity policy.Identity
 	surplus  []string
-	// unreadable are the denials of what it says about itself, shape those that no policy changes.
-	unreadable, shape []policy.Denial
+	// unreadable are the denials of what it says about itself, owned those that no policy changes, shape those that policy may.
+	unreadable, owned, shape []policy.Denial
 }
 
 // sent reads the pod of --pod: the pod itself, what it says about itself, what it has beyond a bare skeleton, and
@@ -51,6 +51,7 @@ func (f *inputFlags) sent() (sentPod, error) {
 	created := s.pod.DeepCopy()
 	created.ManagedFields = fields
 	s.surplus, s.shape = policy.Surplus(created)
+	s.owned = policy.Owned(s.pod)
 	return s, nil
 }
 

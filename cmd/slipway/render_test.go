@@ -83,31 +83,32 @@ func TestRenderEndsWithTheExitCodeThatSaysWhy(t *testing.T) {
 		code  int
 		err   []string // parts of standard error
 	}{
-		"good":                        {args: alice, code: exitGood},
-		"no policy for the namespace": {args: "-f " + data101 + " --user alice", code: exitDenied, err: []string{`Slipway NoPolicy: no policy matches hub "campus" in namespace "default"`}},
-		"launcher not listed":         {args: alice + " --launcher jupyter/mallory", code: exitDenied, err: []string{"Slipway LauncherNotAllowed: SpawnPolicy data101/data101: spec.launchers: ", "jupyter:mallory"}},
-		"pod with an image":           {args: alice + " --pod testdata/pod-with-image.yaml", code: exitDenied, err: []string{"Slipway SkeletonNotBare: spec.containers[notebook].image: ", "Slipway SkeletonNotBare: metadata.labels[team]: "}},
-		"pod of two containers":       {args: alice + " --pod testdata/pod-two-containers.yaml", code: exitDenied, err: []string{"Slipway SkeletonNotBare: spec.containers: "}},
-		"pod of another user":         {args: "-f " + data101 + " -n data101 --pod testdata/pod-labelled-bob.yaml", code: exitDenied, err: []string{"Slipway IdentityConflict: metadata.labels[hub.jupyter.org/username]: "}},
-		"bare pod":                    {args: "-f " + data101 + " --pod testdata/pod-bare.yaml", code: exitGood},
-		"unknown field":               {args: "-f - --user alice", stdin: unknown, code: exitInvalid, err: []string{"standard input: ", "spec.defaults.imgae"}},
-		"null":                        {args: "-f - --user alice", stdin: nullish, code: exitInvalid, err: []string{"standard input: spec.defaults.image: ", "unset"}},
-		"misspelt pod fragment":       {args: "-f - --user alice --hub h", stdin: mount, code: exitInvalid, err: []string{"standard input: SpawnPolicy default/p: spec.defaults.extraContainers[0].volumeMount: "}},
-		"errors of all files":         {args: "-f /nowhere.yaml -f - --user alice", stdin: unknown, code: exitInvalid, err: []string{"/nowhere.yaml", "spec.defaults.imgae"}},
-		"folder without policies":     {args: "-f . --user alice", code: exitInvalid, err: []string{"no .yaml, .yml or .json file"}},
-		"one policy twice":            {args: alice + " -f " + data101, code: exitInvalid, err: []string{"SpawnPolicy data101/data101 stands in " + data101 + " already"}},
-		"which hub":                   {args: "-f - --user alice", stdin: twoHubs, code: exitInvalid, err: []string{"--hub is needed", "a, b"}},
-		"no hub at all":               {args: "-f - --user alice", stdin: unbound, code: exitInvalid, err: []string{"--hub is needed"}},
-		"no user":                     {args: "-f " + data101, code: exitInvalid, err: []string{"--user is needed"}},
-		"bad pairs, all of them":      {args: alice + " --env A --option =b --user-annotation c=1 --user-annotation c=2 --namespace-label x", code: exitInvalid, err: []string{`--env "A"`, `--option "=b"`, "--user-annotation c is given twice", `--namespace-label "x"`}},
-		"bad launcher":                {args: alice + " --launcher hub", code: exitInvalid, err: []string{"NAMESPACE/NAME"}},
-		"bad format":                  {args: alice + " -o xml", code: exitInvalid, err: []string{"yaml and json"}},
-		"unknown flag":                {args: "--colour", code: exitInvalid, err: []string{"unknown flag: --colour"}},
-		"argument too many":           {args: "alice", code: exitInvalid, err: []string{"alice"}},
-		"pod file that is none":       {args: alice + " --pod " + data101, code: exitInvalid, err: []string{data101}},
-		"claim file that is none":     {args: alice + " --claim " + data101, code: exitInvalid, err: []string{"--claim " + data101, "SpawnPolicy"}},
-		"claim file without a kind":   {args: alice + " --claim testdata/import/course.yaml", code: exitInvalid, err: []string{"--claim testdata/import/course.yaml", `holds a ""`}},
-		"no cluster":                  {args: "--user alice", code: exitFailed, err: []string{"find the cluster", "-f"}},
+		"good":                            {args: alice, code: exitGood},
+		"no policy for the namespace":     {args: "-f " + data101 + " --user alice", code: exitDenied, err: []string{`Slipway NoPolicy: no policy matches hub "campus" in namespace "default"`}},
+		"launcher not listed":             {args: alice + " --launcher jupyter/mallory", code: exitDenied, err: []string{"Slipway LauncherNotAllowed: SpawnPolicy data101/data101: spec.launchers: ", "jupyter:mallory"}},
+		"pod with an image":               {args: alice + " --pod testdata/pod-with-image.yaml", code: exitDenied, err: []string{"Slipway SkeletonNotBare: spec.containers[notebook].image: ", "Slipway SkeletonNotBare: metadata.labels[team]: "}},
+		"pod of two containers":           {args: alice + " --pod testdata/pod-two-containers.yaml", code: exitDenied, err: []string{"Slipway SkeletonNotBare: spec.containers: "}},
+		"pod of another user":             {args: "-f " + data101 + " -n data101 --pod testdata/pod-labelled-bob.yaml", code: exitDenied, err: []string{"Slipway IdentityConflict: metadata.labels[hub.jupyter.org/username]: "}},
+		"bare pod":                        {args: "-f " + data101 + " --pod testdata/pod-bare.yaml", code: exitGood},
+		"unknown field":                   {args: "-f - --user alice", stdin: unknown, code: exitInvalid, err: []string{"standard input: ", "spec.defaults.imgae"}},
+		"null":                            {args: "-f - --user alice", stdin: nullish, code: exitInvalid, err: []string{"standard input: spec.defaults.image: ", "unset"}},
+		"misspelt pod fragment":           {args: "-f - --user alice --hub h", stdin: mount, code: exitInvalid, err: []string{"standard input: SpawnPolicy default/p: spec.defaults.extraContainers[0].volumeMount: "}},
+		"errors of all files":             {args: "-f /nowhere.yaml -f - --user alice", stdin: unknown, code: exitInvalid, err: []string{"/nowhere.yaml", "spec.defaults.imgae"}},
+		"folder without policies":         {args: "-f . --user alice", code: exitInvalid, err: []string{"no .yaml, .yml or .json file"}},
+		"one policy twice":                {args: alice + " -f " + data101, code: exitInvalid, err: []string{"SpawnPolicy data101/data101 stands in " + data101 + " already"}},
+		"which hub":                       {args: "-f - --user alice", stdin: twoHubs, code: exitInvalid, err: []string{"--hub is needed", "a, b"}},
+		"no hub at all":                   {args: "-f - --user alice", stdin: unbound, code: exitInvalid, err: []string{"--hub is needed"}},
+		"no user":                         {args: "-f " + data101, code: exitInvalid, err: []string{"--user is needed"}},
+		"bad pairs, all of them":          {args: alice + " --env A --option =b --user-annotation c=1 --user-annotation c=2 --namespace-label x", code: exitInvalid, err: []string{`--env "A"`, `--option "=b"`, "--user-annotation c is given twice", `--namespace-label "x"`}},
+		"bad launcher":                    {args: alice + " --launcher hub", code: exitInvalid, err: []string{"NAMESPACE/NAME"}},
+		"bad format":                      {args: alice + " -o xml", code: exitInvalid, err: []string{"yaml and json"}},
+		"unknown flag":                    {args: "--colour", code: exitInvalid, err: []string{"unknown flag: --colour"}},
+		"argument too many":               {args: "alice", code: exitInvalid, err: []string{"alice"}},
+		"pod file that is none":           {args: alice + " --pod " + data101, code: exitInvalid, err: []string{data101}},
+		"claim file that is none":         {args: alice + " --claim " + data101, code: exitInvalid, err: []string{"--claim " + data101, "SpawnPolicy"}},
+		"claim file without a kind":       {args: alice + " --claim testdata/import/course.yaml", code: exitInvalid, err: []string{"--claim testdata/import/course.yaml", `holds a ""`}},
+		"no cluster":                      {args: "--user alice", code: exitFailed, err: []string{"find the cluster", "-f"}},
+		"pod of a hub without a notebook": {args: "-f testdata/keep.yaml --user alice --pod testdata/pod-without-notebook.yaml", code: exitDenied, err: []string{"Slipway SkeletonNotBare: spec.containers: "}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("KUBECONFIG", filepath.Join(t.TempDir(), "none"))
@@ -134,6 +135,21 @@ func TestWarningsStayOutOfTheMachineOutput(t *testing.T) {
 	require.NoError(t, yaml.Unmarshal([]byte(got.out), &list))
 	assert.Equal(t, "List", list.Kind)
 	assert.NotContains(t, got.out, "warning")
+}
+
+// With Keep, --pod is what the pod is made from: what policy doesn't speak of stays.
+func TestRenderStartsFromThePodOfAHubThatKeepsIts(t *testing.T) {
+	got := slipway(t, "", strings.Fields("render -f testdata/keep.yaml --pod testdata/pod-of-hub.yaml")...)
+	require.Equal(t, exitGood, got.code, got.err)
+	golden := filepath.Join("testdata", "kept-alice.yaml")
+	if *update {
+		require.NoError(t, os.WriteFile(golden, []byte(got.out), 0o600))
+	}
+	want, err := os.ReadFile(golden)
+	require.NoError(t, err)
+	assert.Empty(t, cmp.Diff(string(want), got.out), "-update rewrites it")
+	assert.Equal(t, "warning: dropped from the pod: metadata.labels[team], spec.containers[notebook].env[LD_PRELOAD]\n", got.err)
+	assert.NotContains(t, got.out+got.err, "s3cr3t")
 }
 
 func TestRenderPrintsTheSameBytesEveryTime(t *testing.T) {

@@ -134,8 +134,8 @@ func (f *inputFlags) register(cmd *cobra.Command) {
 type request struct {
 	policies *policy.Compiled
 	input    policy.Input
-	// shape are denials of the pod that is sent, whatever the policies say.
-	shape []policy.Denial
+	// owned are denials of the pod that is sent, whatever the policies say.
+	owned []policy.Denial
 }
 
 // apply fits the pod. The error is a failure, and may be a denial.
@@ -144,7 +144,7 @@ func (r *request) apply() (*policy.Result, error) {
 	if err != nil {
 		return nil, failed(err)
 	}
-	if denials := slices.Concat(r.shape, result.Denials); len(denials) > 0 {
+	if denials := slices.Concat(r.owned, result.Denials); len(denials) > 0 {
 		return nil, denied(denials)
 	}
 	return &result, nil
@@ -176,13 +176,14 @@ func newRequest(ctx context.Context, server *serverFlags, more *inputFlags, in i
 			return nil, invalid(err)
 		}
 	}
-	r := &request{policies: policies.compiled, shape: sent.shape, input: policy.Input{
+	r := &request{policies: policies.compiled, owned: sent.owned, input: policy.Input{
 		Identity:  id,
 		Namespace: policy.Namespace{Name: namespace, Labels: labels},
 		Caller:    caller,
 		Claims:    policy.ClaimList(claims),
 		Sent:      sent.pod,
 		Surplus:   sent.surplus,
+		Shape:     sent.shape,
 	}}
 	if len(more.files) == 0 {
 		if err := r.askCluster(ctx, len(labels) == 0, len(more.claims) == 0); err != nil {

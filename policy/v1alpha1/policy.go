@@ -127,7 +127,8 @@ type SpawnPolicySpec struct {
 	Additions *Additions `json:"additions,omitempty"`
 
 	// HubEnv are the patterns (* stands for any characters) of the environment variables that a hub may
-	// pass. A variable must fit every policy that names any. Empty: says nothing; none passes if no policy names any.
+	// pass. A variable must fit every policy that names any. Empty: says nothing; none passes if no policy names
+	// any, but with skeleton Keep all that the pod has stay.
 	// +optional
 	// +listType=set
 	HubEnv []string `json:"hubEnv,omitempty"`

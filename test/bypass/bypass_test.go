@@ -67,11 +67,10 @@ func TestBypass(t *testing.T) {
 }
 
 func TestMain(m *testing.M) {
-	code := m.Run()
+	m.Run() // its code is the process's
 	for _, line := range table {
 		fmt.Fprintln(os.Stdout, line)
 	}
-	os.Exit(code)
 }
 
 // course is what most attempts are made against.

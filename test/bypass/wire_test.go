@@ -253,7 +253,7 @@ var staleCache = []attempt{
 		require.NoError(t, err)
 		r, err := world.StartReplica(t.Context(), config)
 		require.NoError(t, err)
-		defer func() { r.Stop(); <-r.Ended }()
+		defer ended(t, r)
 		require.NoError(t, r.Await(t.Context(), http.StatusInternalServerError))
 		review := fittedReview(t, w, ns)
 		require.NoError(t, world.Eventually(t.Context(), func() error {
@@ -346,7 +346,7 @@ spec: {defaults: {image: "registry.invalid/a@sha256:0000000000000000000000000000
 		})
 		r, err := world.StartReplica(t.Context(), config)
 		require.NoError(t, err)
-		defer func() { r.Stop(); <-r.Ended }()
+		defer ended(t, r)
 		require.NoError(t, r.Await(t.Context(), http.StatusOK))
 		require.NoError(t, world.Eventually(t.Context(), func() error {
 			if answer := r.Judge(t, w.ReviewIn(ns)); !answer.Allowed {
@@ -367,6 +367,13 @@ spec: {defaults: {image: "registry.invalid/a@sha256:0000000000000000000000000000
 		pod := running(t, w, ns)
 		assert.Equal(t, "registry.invalid/x", notebook(pod).Image)
 	}},
+}
+
+// ended stops a replica and waits for its clean end.
+func ended(t *testing.T, r *world.Replica) {
+	t.Helper()
+	r.Stop()
+	require.NoError(t, <-r.Ended)
 }
 
 type roundTripper func(*http.Request) (*http.Response, error)
@@ -401,7 +408,7 @@ var logAndMetrics = []attempt{
 			o.Log = logr.FromSlogHandler(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		})
 		require.NoError(t, err)
-		defer func() { r.Stop(); <-r.Ended }()
+		defer ended(t, r)
 		require.NoError(t, r.Await(t.Context(), http.StatusOK))
 		const evil = "eve\n{\"level\":\"INFO\",\"msg\":\"forged\"}\x1b[31m"
 		name, err := json.Marshal(evil)

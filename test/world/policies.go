@@ -102,7 +102,7 @@ spec:
 		require.NoError(t, Eventually(t.Context(), func() error {
 			answer := r.Judge(t, w.ReviewIn(markerNamespace))
 			for _, kind := range []string{"ClusterSpawnPolicy", "SpawnPolicy"} {
-				if want := fmt.Sprintf(`"seen-%s":"%s"`, kind, number); !bytes.Contains(answer.Patch, []byte(want)) {
+				if want := fmt.Sprintf(`"seen-%s":%q`, kind, number); !bytes.Contains(answer.Patch, []byte(want)) {
 					return fmt.Errorf("replica %d hasn't read the last %s: %+v", i, kind, answer.Result)
 				}
 			}

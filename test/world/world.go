@@ -329,16 +329,16 @@ func Trusting(ca []byte) *http.Client {
 
 // FreePorts finds n ports of the loopback address that nobody listens on.
 func FreePorts(n int) ([]int, error) {
-	var ports []int
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer l.Close() // all are held until all are found
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	if n == 0 {
+		return nil, nil
 	}
-	return ports, nil
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	defer l.Close() // all are held until all are found
+	rest, err := FreePorts(n - 1)
+	return append(rest, l.Addr().(*net.TCPAddr).Port), err
 }
 
 // Eventually tries until it works, and gives the last error where it never does.
@@ -424,7 +424,10 @@ func (w *Warnings) Reset() {
 }
 
 // cleanup is a context for what is undone when a test is over.
-func cleanup(t *testing.T) context.Context { return context.WithoutCancel(t.Context()) }
+func cleanup(t *testing.T) context.Context {
+	t.Helper()
+	return context.WithoutCancel(t.Context())
+}
 
 // WebhookConfig is what a client with the webhook's own account is made of.
 func (w *World) WebhookConfig(t *testing.T) *rest.Config {

@@ -141,6 +141,12 @@ func accidents() []Exemption {
 			Instead: "refused: a placeholder is a name",
 		},
 		{
+			Name: "two-spellings", Kind: Accident,
+			Upstream: "a field that layers spell in two ways, `value_from` and `valueFrom`, has the value of the spelling that came second, though a stronger layer says the first one again",
+			Instead:  "the strongest layer's value",
+			Fields:   []string{"spec.containers[notebook].env[SOURCE]"},
+		},
+		{
 			Name: "empty-selector", Kind: Accident, Upstream: "a selector without any known field", Instead: "left out",
 			Fields: []string{"claim spec.selector"},
 		},

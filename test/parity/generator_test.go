@@ -268,10 +268,12 @@ func metadataDrawn() map[string]*value {
 	plain := []string{"A", "B", "C", "a", "_", "É", "JUPYTER_IMAGE", "JUPYTERHUB_API_URL", "MEM_LIMIT"}
 	reference := asAny(rapid.Map(rapid.SampledFrom(plain), func(name string) string { return "x$(" + name + ")" }))
 	text := rapid.OneOf(drawText(), drawText(), reference, oneOf("", nil))
-	// Of the two kinds each has variables of its own: one merged over the other is refused.
+	// Of the kinds each has variables of its own: one merged over another is refused, or exempt (two-spellings).
 	literal := oneOf(object{"value": "v-{username}"}, object{}, object{"name": "RENAMED", "value": "$(A)"}, object{"value": ""})
 	source := oneOf(object{"valueFrom": object{"secretKeyRef": object{"name": "s-{username}", "key": "k"}}},
-		object{"value_from": object{"secretKeyRef": object{"name": "t", "key": "{username}"}}})
+		object{"valueFrom": object{"secretKeyRef": object{"name": "t", "key": "{username}"}}})
+	inPython := oneOf(object{"value_from": object{"secretKeyRef": object{"name": "t", "key": "{username}"}}},
+		object{"value_from": object{"configMapKeyRef": object{"name": "c", "key": "k"}}})
 	return map[string]*value{
 		"environment": rapid.Custom(func(t *rapid.T) any {
 			env, _ := mapOf(plain, text).Draw(t, "texts").(map[string]any)
@@ -280,6 +282,9 @@ func metadataDrawn() map[string]*value {
 			}
 			if rapid.Bool().Draw(t, "has a source") {
 				env["SOURCE"] = source.Draw(t, "source")
+			}
+			if rapid.Bool().Draw(t, "has a source in Python's spelling") {
+				env["PYTHON"] = inPython.Draw(t, "source in Python's spelling")
 			}
 			return env
 		}),

@@ -112,7 +112,7 @@ func TestKeptPodsOfKubeSpawnerAreStoredAsWithoutSlipway(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			pod := spawned(t, c)
 			unlabelled := pod.DeepCopy()
-			delete(unlabelled.Labels, policy.LabelHub) // so that nobody is asked
+			delete(unlabelled.Labels, policy.LabelHub)       // so that nobody is asked
 			without := store(t, w, w.Forger, ns, unlabelled) // the hub may create no other pods
 			w.Warnings.Reset()
 			with := store(t, w, w.Hub, ns, pod)

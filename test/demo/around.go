@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/slipway-hub/slipway/launcher"
 	"github.com/slipway-hub/slipway/policy"
@@ -30,7 +31,7 @@ func mallory() policy.Identity {
 // getAround tries to get more than policy gives, from both sides.
 func (d *demo) getAround(ctx context.Context) error {
 	d.screen.heading("Getting around it")
-	for _, attempt := range []func(context.Context) error{d.hubAsksForMore, d.namespaceAsksForMore, d.namespaceUndoes} {
+	for _, attempt := range []func(context.Context) error{d.hubAsksForMore, d.labelIsTakenOff, d.namespaceAsksForMore, d.namespaceUndoes} {
 		if err := attempt(ctx); err != nil {
 			return err
 		}
@@ -62,6 +63,24 @@ func (d *demo) hubAsksForMore(ctx context.Context) error {
 		return err
 	}
 	return d.mustBeDenied(denied, policy.SkeletonNotBare)
+}
+
+// labelIsTakenOff: what a pod is, and for whom, can't be changed afterwards either.
+func (d *demo) labelIsTakenOff(ctx context.Context) error {
+	s := d.screen
+	fmt.Fprintln(s.out)
+	s.sayf("Somebody who may change pods takes the hub label off alice's pod, so that nobody would look at it any more:")
+	patch := fmt.Appendf(nil, `{"metadata":{"labels":{%q:null}}}`, policy.LabelHub)
+	var denied error
+	// The API server hears of a new webhook configuration within milliseconds, but not within none.
+	err := until(ctx, "the verifying webhook is asked", func(ctx context.Context) (bool, error) {
+		_, denied = d.admin.CoreV1().Pods(namespace).Patch(ctx, alice().Name, types.MergePatchType, patch, metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
+		return denied != nil, nil
+	})
+	if err != nil {
+		return err
+	}
+	return d.mustBeDenied(denied, policy.FieldChanged)
 }
 
 // namespaceAsksForMore: constraints deny what is outside.

@@ -199,19 +199,24 @@ func (d *demo) ready(url string) func(context.Context) (bool, error) {
 // register tells the API server to ask the webhook about the hub's pods, in the namespace of the demo alone: in a given
 // cluster nobody else may notice.
 func (d *demo) register(ctx context.Context, host string, port int, ca []byte) error {
-	configuration := webhook.Configuration(webhook.AtAddress(host, port, ca))
-	configuration.Name = webhook.ConfigurationName + "-demo"
-	for i := range configuration.Webhooks {
-		selector := configuration.Webhooks[i].NamespaceSelector
-		selector.MatchExpressions = append(selector.MatchExpressions, metav1.LabelSelectorRequirement{
-			Key: corev1.LabelMetadataName, Operator: metav1.LabelSelectorOpIn, Values: []string{namespace},
-		})
+	at := webhook.AtAddress(host, port, ca)
+	here := &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: namespace}}
+	mutating := webhook.Configuration(at)
+	mutating.Name += "-demo"
+	mutating.Webhooks[0].NamespaceSelector = here
+	validating := webhook.VerifyConfiguration(at, []string{"system:serviceaccount:" + hubNamespace + ":" + hubAccount})
+	validating.Name += "-demo"
+	validating.Webhooks[0].NamespaceSelector = here
+	for _, configuration := range []any{mutating, validating} {
+		object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(configuration)
+		if err != nil {
+			return fmt.Errorf("encode a webhook configuration: %w", err)
+		}
+		if err := d.plane.create(ctx, &unstructured.Unstructured{Object: object}); err != nil {
+			return err
+		}
 	}
-	object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(configuration)
-	if err != nil {
-		return fmt.Errorf("encode the webhook configuration: %w", err)
-	}
-	return d.plane.create(ctx, &unstructured.Unstructured{Object: object})
+	return nil
 }
 
 // logIn gets a token of the hub's own account, as a pod of the hub would have it, and makes clients with it.
@@ -220,6 +225,7 @@ func (d *demo) logIn(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reach the cluster: %w", err)
 	}
+	d.admin = admin
 	request, err := admin.CoreV1().ServiceAccounts(hubNamespace).CreateToken(ctx, hubAccount, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
 	if err != nil {
 		return fmt.Errorf("get a token of the hub's account: %w", err)

@@ -33,6 +33,7 @@ type demo struct {
 	screen *screen
 	plane  *plane
 	hub    kubernetes.Interface // as the hub's account
+	admin  kubernetes.Interface // as whoever installed all this
 
 	hubKubeconfig string // a file with a token of that account
 	folder        string // of that file, and of the webhook's certificate

@@ -26,6 +26,9 @@ type Gate struct {
 	CA       []byte
 	// Closed makes the webhook unreachable.
 	Closed atomic.Bool
+	// Alternate has each request answered by one replica, in turn, as a Service does.
+	Alternate atomic.Bool
+	turn      atomic.Uint32
 
 	mu       sync.Mutex
 	asked    int
@@ -56,7 +59,11 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil || g.Closed.Load() {
 		panic(http.ErrAbortHandler)
 	}
-	first, err := g.Ask(r.URL.Path, body)
+	ask := g.Ask
+	if g.Alternate.Load() {
+		ask = g.replicas[int(g.turn.Add(1))%len(g.replicas)].ReviewAt
+	}
+	first, err := ask(r.URL.Path, body)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadGateway)
 		return

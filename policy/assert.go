@@ -110,12 +110,10 @@ func (x *server) assertEveryContainer(pod *corev1.Pod, a assertion) {
 // assertMetadata: what labels and annotations say of the server itself is no setting's to change.
 func (x *server) assertMetadata(pod *corev1.Pod, a assertion) {
 	pod.Labels = x.assertLabels(pod.Labels, a, "extraLabels", x.s.ExtraLabels)
-	_, component := a["componentLabel"]
-	switch {
-	case !x.keeping():
+	if x.keeping() {
+		pod.Labels = x.keptLabels(pod.Labels, a)
+	} else {
 		maps.Copy(pod.Labels, x.ownLabels())
-	case component:
-		pod.Labels = putKeys(pod.Labels, x.podLabels(), scope{keys: []string{labelComponent, labelComponentNew}})
 	}
 	if sc, ok := a["extraAnnotations"]; ok {
 		pod.Annotations = putKeys(pod.Annotations, x.podAnnotations(), scope{keys: sc.keys})

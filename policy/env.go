@@ -14,8 +14,8 @@ import (
 // knows itself, then the policy's own, which always win.
 func putEnvironment(x *server, pod *corev1.Pod, sc scope) {
 	nb := notebook(pod)
-	if sc.whole && x.keeping() {
-		sc = x.wholeEnvironment(nb)
+	if sc.whole && x.keeping() { // of the hub's, dropVariables has decided
+		sc = scope{keys: slices.Sorted(maps.Keys(x.s.Environment))}
 	}
 	if !sc.whole {
 		enforced, names := environment{}, make([]string, 0, len(sc.keys))
@@ -97,6 +97,9 @@ func (x *server) assertVariables(pod *corev1.Pod, a assertion) {
 	}
 	env := environment{}
 	x.hubVariables(env)
+	if x.keeping() {
+		x.keptVariables(notebook(pod), env)
+	}
 	x.computedVariables(env)
 	x.certificateVariables(env)
 	slices.Sort(names)
@@ -194,11 +197,19 @@ func (x *server) computedVariables(env environment) {
 	}
 }
 
-const serviceURLVariable = "JUPYTERHUB_SERVICE_URL"
+const (
+	serviceURLVariable    = "JUPYTERHUB_SERVICE_URL"
+	servicePrefixVariable = "JUPYTERHUB_SERVICE_PREFIX"
+)
 
 // serviceURL says where the server listens. The hub passes it too, but policy decides on address and port.
 func (x *server) serviceURL(env environment) {
-	if _, given := env[serviceURLVariable]; !given || x.s.Port == nil {
+	given, has := env[serviceURLVariable]
+	if !has || x.s.Port == nil {
+		return
+	}
+	if x.keeping() {
+		env.put(serviceURLVariable, x.moved(given))
 		return
 	}
 	host := strings.TrimSuffix(strings.TrimPrefix(deref(x.s.IP), "["), "]")
@@ -215,13 +226,12 @@ func (x *server) serviceURL(env environment) {
 // servicePrefix is the server's path, "/" where the hub doesn't say: as text where it is at hand, else for the kubelet to
 // fill in.
 func (x *server) servicePrefix(env environment) string {
-	const name = "JUPYTERHUB_SERVICE_PREFIX"
-	v, given := env[name]
+	v, given := env[servicePrefixVariable]
 	switch {
 	case !given:
 		return "/"
 	case v.ValueFrom != nil:
-		return "$(" + name + ")"
+		return "$(" + servicePrefixVariable + ")"
 	}
 	return v.Value
 }

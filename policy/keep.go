@@ -125,6 +125,19 @@ func (x *server) dropMetadata(pod *corev1.Pod) []string {
 	return dropped
 }
 
+// keptLabels puts right what no policy's labels have a say on, as far as the hub has it: whose the pod is.
+func (x *server) keptLabels(labels map[string]string, a assertion) map[string]string {
+	for key, value := range x.in.Identity.Labels() {
+		if _, has := labels[key]; has {
+			labels[key] = value
+		}
+	}
+	if _, named := a["componentLabel"]; named {
+		labels = putKeys(labels, x.ownLabels(), scope{keys: []string{labelComponent, labelComponentNew}})
+	}
+	return labels
+}
+
 // ownDomain is of the keys that are ours to set.
 const ownDomain = "slipway.dev/"
 
@@ -155,7 +168,7 @@ func (x *server) donor() *corev1.Pod {
 	pod := &corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: NotebookContainer}}}}
 	for _, p := range putters {
 		if sc, named := x.plan.filling[p.setting]; named {
-			p.put(x, pod, sc)
+			p.put(x, pod, x.identities(p.setting, sc))
 		}
 	}
 	x.assertMetadata(pod, x.plan.filling)

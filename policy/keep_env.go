@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -19,7 +18,7 @@ type follower struct {
 	repeats bool
 }
 
-// followers without JUPYTERHUB_SERVICE_URL, of which policy has only the address.
+// followers are all but JUPYTERHUB_SERVICE_URL, of which policy has only the address.
 var followers = []follower{
 	{"CPU_GUARANTEE", "cpuGuarantee", true},
 	{"CPU_LIMIT", "cpuLimit", true},
@@ -33,12 +32,12 @@ var followers = []follower{
 	{"MEM_LIMIT", "memLimit", true},
 }
 
-const serviceURL = "JUPYTERHUB_SERVICE_URL"
-
 // dropVariables takes away what the notebook gets from its hub and hubEnv doesn't let through, and gives the paths; never a
-// value. Where no policy names hubEnv, all stay. What policy sets itself is replaced in its place.
+// value. Where no policy names hubEnv, all stay, unless the whole environment is enforced. What policy sets itself is replaced in
+// its place.
 func (x *server) dropVariables(pod *corev1.Pod) []string {
-	if len(x.plan.hubEnv) == 0 {
+	whole := slices.ContainsFunc(x.plan.asserted[:], func(a assertion) bool { return a["environment"].whole })
+	if len(x.plan.hubEnv) == 0 && !whole {
 		return nil
 	}
 	var dropped []string
@@ -135,7 +134,7 @@ func (x *server) followSettings(sent, pod *corev1.Pod) []string {
 			continue
 		}
 		value, known := values[f.name]
-		enforced := x.enforces(f.setting)
+		enforced := f.repeats && x.enforces(f.setting) // reassert has put the others
 		changed := f.repeats && value.Value != before[f.name].Value
 		wrong := enforced || changed || !x.mayPass(f.name)
 		at := slices.IndexFunc(nb.Env, func(v corev1.EnvVar) bool { return v.Name == f.name })
@@ -149,7 +148,6 @@ func (x *server) followSettings(sent, pod *corev1.Pod) []string {
 			dropped = append(dropped, variablePath(f.name))
 		}
 	}
-	x.moveServiceURL(nb)
 	return dropped
 }
 
@@ -175,12 +173,7 @@ func (x *server) followedValues(nb *corev1.Container) environment {
 	own.MemLimit, own.CPULimit = quantity(nb.Resources.Limits, corev1.ResourceMemory), quantity(nb.Resources.Limits, corev1.ResourceCPU)
 	own.MemGuarantee, own.CPUGuarantee = quantity(nb.Resources.Requests, corev1.ResourceMemory), quantity(nb.Resources.Requests, corev1.ResourceCPU)
 	env := environment{}
-	const prefix = "JUPYTERHUB_SERVICE_PREFIX"
-	for _, v := range nb.Env {
-		if v.Name == prefix {
-			env.put(prefix, v)
-		}
-	}
+	x.keptVariables(nb, env)
 	y := *x
 	y.s = &own
 	y.computedVariables(env)
@@ -191,38 +184,34 @@ func (x *server) followedValues(nb *corev1.Container) environment {
 	return env
 }
 
-// moveServiceURL puts an enforced address or port into the URL at which the hub tells the server to listen.
-func (x *server) moveServiceURL(nb *corev1.Container) {
-	at := slices.IndexFunc(nb.Env, func(v corev1.EnvVar) bool { return v.Name == serviceURL })
-	if at < 0 || !x.enforces("ip") && !x.enforces("port") {
-		return
+// keptVariables adds what a kept pod says of where its server listens: others are made from it.
+func (x *server) keptVariables(nb *corev1.Container, env environment) {
+	for _, v := range nb.Env {
+		if v.Name == servicePrefixVariable || v.Name == serviceURLVariable {
+			env.put(v.Name, v)
+		}
 	}
-	u, err := url.Parse(nb.Env[at].Value)
-	if err != nil || u.Host == "" {
-		return
+}
+
+// moved gives the URL at which the hub tells the server to listen with the enforced address and port. All else is the hub's.
+func (x *server) moved(v corev1.EnvVar) corev1.EnvVar {
+	u, err := url.Parse(v.Value)
+	if err != nil || u.Port() == "" {
+		return v
 	}
 	host, port := u.Hostname(), u.Port()
 	if x.enforces("ip") {
 		host = strings.Trim(deref(x.s.IP), "[]")
 	}
-	if x.enforces("port") && x.s.Port != nil {
+	if x.enforces("port") {
 		port = strconv.Itoa(int(*x.s.Port))
 	}
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"
 	}
-	if moved := host + ":" + port; port != "" && moved != u.Host {
-		u.Host = moved
-		nb.Env[at].Value = u.String()
+	if at := host + ":" + port; at != u.Host {
+		u.Host = at
+		v.Value = u.String()
 	}
-}
-
-// wholeEnvironment is the scope of an enforced environment that is all of it: of the hub's variables only those stay that
-// policy lets through.
-func (x *server) wholeEnvironment(nb *corev1.Container) scope {
-	nb.Env = slices.DeleteFunc(slices.Clone(nb.Env), func(v corev1.EnvVar) bool {
-		_, own := x.ownVariable(v.Name)
-		return !own && !x.plan.letsThrough(v.Name) && !x.follows(v.Name)
-	})
-	return scope{keys: slices.Sorted(maps.Keys(x.s.Environment))}
+	return v
 }

@@ -176,9 +176,11 @@ var words = map[string]struct {
 	"a variable after what it refers to": {
 		"{enforced: {environment: {A: '$(B)', B: x}}}", nil,
 		func(p *corev1.Pod) any {
-			env := notebook(p).Env
-			return env[len(env)-2].Name + env[len(env)-1].Name
-		}, "BA",
+			at := func(name string) int {
+				return slices.IndexFunc(notebook(p).Env, func(e corev1.EnvVar) bool { return e.Name == name })
+			}
+			return at("B") < at("A")
+		}, true,
 	},
 	"a component": {
 		"{enforced: {componentLabel: x}}", nil,
@@ -225,7 +227,19 @@ var words = map[string]struct {
 		func(p *corev1.Pod) { notebook(p).Env, notebook(p).Resources = nil, corev1.ResourceRequirements{} },
 		variableOf("MEM_LIMIT"), "1073741824",
 	},
-	"debugging":             {"{enforced: {debug: true}}", nil, variableOf("JUPYTERHUB_DEBUG"), "1"},
+	"debugging": {"{enforced: {debug: true}}", nil, variableOf("JUPYTERHUB_DEBUG"), "1"},
+	"a page below the hub's prefix": {
+		"{enforced: {defaultUrl: '{base_url}lab'}, defaults: {environment: {JUPYTERHUB_DEFAULT_URL: x}}}", nil,
+		variableOf("JUPYTERHUB_DEFAULT_URL"), "/user/alice/lab",
+	},
+	"another hub": {
+		"{enforced: {extraLabels: {slipway.dev/hub: other}}}", nil, func(p *corev1.Pod) any { return p.Labels[LabelHub] }, "main",
+	},
+	"a context unset and said anew": {
+		"{defaults: {unset: [containerSecurityContext], containerSecurityContext: {runAsNonRoot: true}}}",
+		func(p *corev1.Pod) { notebook(p).SecurityContext = nil },
+		func(p *corev1.Pod) any { return *notebook(p).SecurityContext }, corev1.SecurityContext{RunAsNonRoot: new(true)},
+	},
 	"a page taken away":     {"{enforced: {unset: [defaultUrl]}}", nil, variableOf("JUPYTERHUB_DEFAULT_URL"), ""},
 	"policy's own variable": {"{enforced: {memLimit: 1Gi, environment: {MEM_LIMIT: own}}}", nil, variableOf("MEM_LIMIT"), "own"},
 	"a default command beside a hub's": {
@@ -274,6 +288,7 @@ func TestKeepDropsLabelsAndAnnotationsThatNoHubMaySet(t *testing.T) {
 	assert.Equal(t, "ours", r.Pod.Labels["example.org/ours"])
 	assert.Equal(t, []string{"hub.jupyter.org/username", "other", "slipway.dev/applied", "slipway.dev/groups"}, slices.Sorted(maps.Keys(r.Pod.Annotations)))
 	assert.NotEqual(t, "forged", r.Pod.Annotations[AnnotationApplied])
+	assert.Equal(t, []string{"example.org/ours", "team"}, r.Applied.Labels, "what the hub said may change while the server runs")
 	require.Len(t, r.Warnings, 1)
 	assert.Contains(t, r.Warnings[0], "dropped from the pod: metadata.labels[example.org/a], metadata.labels[example.org/ours], ")
 }
@@ -415,6 +430,7 @@ func TestKeepDenies(t *testing.T) {
 	}{
 		"no notebook":                {keeping, func(p *corev1.Pod) { p.Spec.Containers[1].Name = "shell" }, SkeletonNotBare, "", "spec.containers"},
 		"two notebooks":              {keeping, func(p *corev1.Pod) { p.Spec.Containers[0].Name = NotebookContainer }, SkeletonNotBare, "", "spec.containers"},
+		"bounded additions":          {keeping + namespaced("n", "{additions: {mode: Listed, names: [x]}}"), nil, PolicyInvalid, "n", "spec.additions.mode"},
 		"profiles of another policy": {keeping + namespaced("n", "{profiles: [{slug: a}]}"), nil, PolicyInvalid, "n", "spec.profiles"},
 		"certificates":               {keeping + namespaced("n", "{defaults: {internalSsl: true}}"), nil, PolicyInvalid, "n", "spec.defaults.internalSsl"},
 		"a bound":                    {keeping + namespaced("n", "{constraints: {image: {allow: ['quay.io/*', 'envoy:*']}}}"), nil, ConstraintViolated, "n", "spec.initContainers[prepare].image"},
@@ -529,11 +545,52 @@ func TestKeepingAKeptPodChangesNothing(t *testing.T) {
 		require.Empty(t, second.Denials)
 		assert.Equal(t, asJSON(first.Pod), asJSON(second.Pod))
 		assert.Empty(t, second.Warnings, "nothing is left to drop")
+		refused, known := c.Verify(in, first.Pod)
+		assert.True(t, known)
+		assert.Empty(t, refused, "and it passes as a final pod")
 
 		raw := asJSON(sent)
 		got, _ := patched(t, raw, first.Pod)
 		assert.JSONEq(t, asJSON(first.Pod), got, "and the patch makes the kept pod")
 	})
+}
+
+// What comes after policy may add to a kept pod, and may undo nothing.
+func TestVerifyOfAKeptPod(t *testing.T) {
+	c := compiled(t, keeping+clusterwide("c", "{enforced: {uid: 1000, nodeSelector: {pool: users}, environment: {A: policy}, allowPrivilegeEscalation: false}, metadata: {deny: [team]}, defaults: {extraLabels: {l: policy}}}"))
+	in := keptInput(t, nil)
+	pod := fitted(t, c, in).Pod
+	for name, tc := range map[string]struct {
+		change func(*corev1.Pod)
+		field  string
+	}{
+		"nothing": {func(*corev1.Pod) {}, ""},
+		"a sidecar": {func(p *corev1.Pod) {
+			p.Spec.Containers = slices.Insert(p.Spec.Containers, 0, corev1.Container{Name: "mesh", Image: "m", SecurityContext: &corev1.SecurityContext{AllowPrivilegeEscalation: new(false)}})
+		}, ""},
+		"an annotation":       {func(p *corev1.Pod) { p.Annotations["mesh"] = "injected" }, ""},
+		"a variable":          {func(p *corev1.Pod) { notebook(p).Env = append(notebook(p).Env, corev1.EnvVar{Name: "MESH"}) }, ""},
+		"what the hub said":   {func(p *corev1.Pod) { notebook(p).Image = "other" }, ""},
+		"another uid":         {func(p *corev1.Pod) { notebook(p).SecurityContext.RunAsUser = new(int64(0)) }, "spec.containers[notebook].securityContext.runAsUser"},
+		"another pool":        {func(p *corev1.Pod) { p.Spec.NodeSelector["pool"] = "gpu" }, "spec.nodeSelector[pool]"},
+		"an enforced one":     {func(p *corev1.Pod) { notebook(p).Env[len(notebook(p).Env)-1].Value = "other" }, "spec.containers[notebook].env[A].value"},
+		"a privileged one":    {func(p *corev1.Pod) { p.Spec.Containers[0].SecurityContext = nil }, "spec.containers[proxy].securityContext"},
+		"a filled label gone": {func(p *corev1.Pod) { delete(p.Labels, "l") }, "metadata.labels[l]"},
+		"the notebook gone":   {func(p *corev1.Pod) { notebook(p).Name = "shell" }, "spec.containers"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			final := pod.DeepCopy()
+			tc.change(final)
+			denials, known := c.Verify(in, final)
+			require.True(t, known)
+			if tc.field == "" {
+				assert.Empty(t, denials)
+				return
+			}
+			require.NotEmpty(t, denials)
+			assert.Equal(t, tc.field, denials[0].Field)
+		})
+	}
 }
 
 // plansOf are the settings that pods were made from.

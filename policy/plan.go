@@ -139,6 +139,9 @@ func (p *plan) governedKeys() (labels, annotations []string) {
 		for _, a := range append(p.asserted[:], p.filling) {
 			labels = append(append(labels, a["commonLabels"].keys...), a["extraLabels"].keys...)
 			annotations = append(annotations, a["extraAnnotations"].keys...)
+			if _, named := a["componentLabel"]; named {
+				labels = append(labels, labelComponent, labelComponentNew)
+			}
 		}
 		slices.Sort(labels)
 		slices.Sort(annotations)
@@ -259,7 +262,17 @@ func fillingOf(layers []layer, merged tree) assertion {
 	for setting, s := range assertionOf(layers, layerNamespaceDefaults, merged) {
 		f.add(setting, s)
 	}
-	maps.DeleteFunc(f, func(setting string, _ scope) bool { _, has := merged[setting]; return !has })
+	for setting, s := range f {
+		value, has := merged[setting]
+		keyed, isMap := value.(tree)
+		switch {
+		case !has:
+			delete(f, setting)
+		case s.whole && isMap && definitions[setting].shape == mapping:
+			// Whoever unset all of it and said something new means that; the putters would put other settings beside it.
+			f[setting] = scope{keys: slices.Sorted(maps.Keys(keyed))}
+		}
+	}
 	return f
 }
 

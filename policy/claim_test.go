@@ -46,3 +46,63 @@ func TestAUserKeepsTheClaimThatExists(t *testing.T) {
 		})
 	}
 }
+
+// Two replicas needn't have heard of the same claims: the one that verifies takes the other's choice if it could be its own,
+// and asks to try again if it can't tell.
+func TestTheClaimThatAnotherReplicaChoseIsVerified(t *testing.T) {
+	const home = "{defaults: {storagePvcEnsure: true, volumes: {home: {persistentVolumeClaim: {claimName: '{pvc_name}'}}}}}"
+	c := compiled(t, baseline+namespaced("n", home))
+	old, other, foreign := claim("old", "alice", "", "main"), claim("another", "alice", "", "main"), claim("old", "bob", "", "main")
+	for name, tc := range map[string]struct {
+		fitting, verifying ClaimList
+		known              []Code
+	}{
+		"both know it":                         {ClaimList{old}, ClaimList{old}, nil},
+		"neither knows any":                    {nil, nil, nil},
+		"the one that verifies knows more":     {ClaimList{old}, ClaimList{other, old}, nil},
+		"it knows one, and the own was chosen": {nil, ClaimList{old}, nil},
+		"it doesn't know it yet":               {ClaimList{old}, nil, []Code{PolicyChanged}},
+		"it knows it as another's":             {ClaimList{old}, ClaimList{foreign}, []Code{PolicyChanged}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := aliceIn("research")
+			in.Claims = tc.fitting
+			pod := asStored(t, fitted(t, c, in).Pod)
+			in.Claims = tc.verifying
+			var codes []Code
+			for _, d := range verify(t, c, in, pod) {
+				codes = append(codes, d.Code)
+			}
+			assert.Equal(t, tc.known, codes)
+		})
+	}
+}
+
+// Two users whose template gives one name must not meet in one home.
+func TestAClaimOfSomebodyElseIsNoHome(t *testing.T) {
+	c := compiled(t, baseline+namespaced("n", "{defaults: {storagePvcEnsure: true, pvcNameTemplate: home}}"))
+	for name, tc := range map[string]struct {
+		claim  metav1.PartialObjectMetadata
+		denied bool
+	}{
+		"another user's":           {claim("home", "bob", "", "main"), true},
+		"another hub's":            {claim("home", "alice", "", "two"), true},
+		"the same user's":          {claim("home", "alice", "", "main"), false},
+		"before there was a hub":   {claim("home", "alice", "", ""), false},
+		"nobody's":                 {metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: "home"}}, false},
+		"another server's of hers": {claim("home", "alice", "lab", "main"), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := aliceIn("research")
+			in.Claims = ClaimList{tc.claim}
+			r, err := c.Apply(in)
+			assert.NoError(t, err)
+			if !tc.denied {
+				assert.Empty(t, r.Denials)
+				return
+			}
+			assert.Len(t, r.Denials, 1)
+			assert.Equal(t, IdentityConflict, r.Denials[0].Code)
+		})
+	}
+}

@@ -52,6 +52,29 @@ func (c *creation) count() int {
 	return len(c.pods)
 }
 
+// create creates a server's pod as often as that in a second, until stop is closed.
+func (c *creation) create(t *testing.T, w *world.World, ns string, perSecond int, stop <-chan struct{}, running *sync.WaitGroup) {
+	t.Helper()
+	tick := time.NewTicker(time.Second / time.Duration(perSecond))
+	defer tick.Stop()
+	for i := 0; ; i++ {
+		select {
+		case <-stop:
+			return
+		case <-tick.C:
+		}
+		running.Go(func() {
+			id := policy.Identity{Name: fmt.Sprintf("jupyter-u%d", i), Hub: "main", User: fmt.Sprintf("u%d", i)}
+			pod, err := w.Hub.CoreV1().Pods(ns).Create(t.Context(), launcher.Skeleton(id, ns), metav1.CreateOptions{})
+			if err != nil {
+				c.note(0, launcher.Explain(err))
+				return
+			}
+			c.note(*pod.Spec.Containers[0].SecurityContext.RunAsUser, nil)
+		})
+	}
+}
+
 // Policy is tightened while 50 servers a second are created through two replicas: once the condition says so, no pod of the
 // old policy is stored any more.
 func TestNoPodOfAnOldPolicyIsStoredOnceTheNewOneIsEnforced(t *testing.T) {
@@ -66,26 +89,7 @@ func TestNoPodOfAnOldPolicyIsStoredOnceTheNewOneIsEnforced(t *testing.T) {
 	made := &creation{}
 	var running sync.WaitGroup
 	stop := make(chan struct{})
-	running.Go(func() {
-		tick := time.NewTicker(time.Second / perSecond)
-		defer tick.Stop()
-		for i := 0; ; i++ {
-			select {
-			case <-stop:
-				return
-			case <-tick.C:
-			}
-			running.Go(func() {
-				id := policy.Identity{Name: fmt.Sprintf("jupyter-u%d", i), Hub: "main", User: fmt.Sprintf("u%d", i)}
-				pod, err := w.Hub.CoreV1().Pods(ns).Create(t.Context(), launcher.Skeleton(id, ns), metav1.CreateOptions{})
-				if err != nil {
-					made.note(0, launcher.Explain(err))
-					return
-				}
-				made.note(*pod.Spec.Containers[0].SecurityContext.RunAsUser, nil)
-			})
-		}
-	})
+	running.Go(func() { made.create(t, w, ns, perSecond, stop, &running) })
 	until := func(n int) {
 		require.NoError(t, world.Eventually(t.Context(), func() error {
 			if have := made.count(); have < n {

@@ -86,13 +86,14 @@ func (c *comparison) compare(at place, want, have reflect.Value) {
 			c.changed = append(c.changed, at.path)
 		}
 		return
-	case isAbsent(want) && !holds(want):
+	case isAbsent(want) && !holds(want) && at.pattern != variableValue:
 		c.add(at, have)
 		return
 	}
 	switch want.Kind() {
 	case reflect.Pointer:
-		c.compare(at, want.Elem(), have.Elem())
+		// What is pointed to is written, also where it is false or 0: true is no addition to it.
+		c.compareValue(at, want.Elem(), have.Elem())
 	case reflect.Struct:
 		c.compareStruct(at, want, have)
 	case reflect.Map:
@@ -105,6 +106,9 @@ func (c *comparison) compare(at place, want, have reflect.Value) {
 		}
 	}
 }
+
+// variableValue is where the value of a variable stands: policy gives a variable without one its empty value.
+const variableValue = "C.env.value"
 
 // holds: what is looked into even where nothing is wanted, to tell which of it is an addition.
 func holds(v reflect.Value) bool {

@@ -22,6 +22,8 @@ type comparison struct {
 	// asserted: the first is what enforced settings would make of the second. A priority class is then no default of the
 	// cluster's, but one that policy says must be absent.
 	asserted bool
+	// exact: both are of one pod at two times, and what the API server fills in is there already.
+	exact bool
 }
 
 // addition is one thing that wasn't in the fitted pod.
@@ -267,7 +269,7 @@ func (c *comparison) compareItem(at place, want, have reflect.Value) {
 }
 
 func (c *comparison) add(at place, have reflect.Value) {
-	if c.asserted && at.pattern == "spec.priorityClassName" || !filledInTree(at, have) {
+	if c.exact || c.asserted && at.pattern == "spec.priorityClassName" || !filledInTree(at, have) {
 		c.added = append(c.added, addition{path: at.path, name: at.name})
 	}
 }

@@ -409,6 +409,11 @@ func TestWhatOnlyLooksFilledInIsAnAddition(t *testing.T) {
 		"a mount at the token's path of another volume": func(p *corev1.Pod) {
 			notebook(p).VolumeMounts = []corev1.VolumeMount{{Name: "home", MountPath: tokenMountPath, ReadOnly: true}}
 		},
+		"a token that the pod doesn't get": func(p *corev1.Pod) {
+			p.Spec.AutomountServiceAccountToken = new(false)
+			p.Spec.Volumes = []corev1.Volume{tokenVolume()}
+		},
+		"a class of the cluster's own pods":       func(p *corev1.Pod) { p.Spec.PriorityClassName = "system-node-critical" },
 		"a toleration of everything":              func(p *corev1.Pod) { p.Spec.Tolerations = []corev1.Toleration{{Operator: corev1.TolerationOpExists}} },
 		"another account":                         func(p *corev1.Pod) { p.Spec.ServiceAccountName = "admin" },
 		"another scheduler":                       func(p *corev1.Pod) { p.Spec.SchedulerName = "mine" },
@@ -421,6 +426,7 @@ func TestWhatOnlyLooksFilledInIsAnAddition(t *testing.T) {
 			want := beforeFillIn("")
 			have := want.DeepCopy()
 			change(have)
+			want.Spec.AutomountServiceAccountToken = have.Spec.AutomountServiceAccountToken
 			found := comparePods(want, have)
 			assert.NotEmpty(t, append(found.changed, pathsOf(found.added)...))
 		})

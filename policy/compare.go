@@ -22,6 +22,8 @@ type comparison struct {
 	// asserted: the first is what enforced settings would make of the second. A priority class is then no default of the
 	// cluster's, but one that policy says must be absent.
 	asserted bool
+	// exact: both are of one pod at two times, and what the API server fills in is there already.
+	exact bool
 }
 
 // addition is one thing that wasn't in the fitted pod.
@@ -86,13 +88,14 @@ func (c *comparison) compare(at place, want, have reflect.Value) {
 			c.changed = append(c.changed, at.path)
 		}
 		return
-	case isAbsent(want) && !holds(want):
+	case isAbsent(want) && !holds(want) && at.pattern != variableValue:
 		c.add(at, have)
 		return
 	}
 	switch want.Kind() {
 	case reflect.Pointer:
-		c.compare(at, want.Elem(), have.Elem())
+		// What is pointed to is written, also where it is false or 0: true is no addition to it.
+		c.compareValue(at, want.Elem(), have.Elem())
 	case reflect.Struct:
 		c.compareStruct(at, want, have)
 	case reflect.Map:
@@ -105,6 +108,9 @@ func (c *comparison) compare(at place, want, have reflect.Value) {
 		}
 	}
 }
+
+// variableValue is where the value of a variable stands: policy gives a variable without one its empty value.
+const variableValue = "C.env.value"
 
 // holds: what is looked into even where nothing is wanted, to tell which of it is an addition.
 func holds(v reflect.Value) bool {
@@ -264,7 +270,7 @@ func (c *comparison) compareItem(at place, want, have reflect.Value) {
 }
 
 func (c *comparison) add(at place, have reflect.Value) {
-	if c.asserted && at.pattern == "spec.priorityClassName" || !filledInTree(at, have) {
+	if c.exact || c.asserted && at.pattern == "spec.priorityClassName" || !filledInTree(at, have) {
 		c.added = append(c.added, addition{path: at.path, name: at.name})
 	}
 }

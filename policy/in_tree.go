@@ -32,14 +32,14 @@ var fillIns = []fillIn{
 	{"spec.serviceAccountName", "ServiceAccount", equals("default")},
 	{"spec.serviceAccount", "default", func(at place, v any) bool { return v == at.spec.ServiceAccountName }},
 	{"spec.imagePullSecrets", "ServiceAccount", func(at place, _ any) bool { return at.alone }},
-	{"V", "ServiceAccount", func(_ place, v any) bool {
+	{"V", "ServiceAccount", func(at place, v any) bool {
 		volume, ok := v.(corev1.Volume)
-		return ok && isTokenVolume(&volume)
+		return ok && getsToken(at.spec) && isTokenVolume(&volume)
 	}},
 	{"C.volumeMounts", "ServiceAccount", isTokenMount},
 	{"spec.priority", "Priority", nil},
 	{"spec.preemptionPolicy", "Priority", nil},
-	{"spec.priorityClassName", "Priority", nil},
+	{"spec.priorityClassName", "Priority", isPossibleDefaultClass},
 	{"spec.overhead", "RuntimeClass", hasRuntimeClass},
 	{"spec.nodeSelector", "RuntimeClass", hasRuntimeClass},
 	{"spec.tolerations", "DefaultTolerationSeconds", isDefaultToleration},
@@ -140,10 +140,21 @@ func isTokenVolume(volume *corev1.Volume) bool {
 		namespace != nil && len(namespace.Items) == 1 && namespace.Items[0].FieldRef != nil && namespace.Items[0].FieldRef.FieldPath == "metadata.namespace"
 }
 
+// getsToken: the pod's own word holds over the account's.
+func getsToken(spec *corev1.PodSpec) bool {
+	return spec.AutomountServiceAccountToken == nil || *spec.AutomountServiceAccountToken
+}
+
+// isPossibleDefaultClass: any class can be the cluster's default one, but for the API server's own (pkg/apis/scheduling/helpers.go).
+func isPossibleDefaultClass(_ place, v any) bool {
+	name, ok := v.(string)
+	return ok && !strings.HasPrefix(name, "system-")
+}
+
 // isTokenMount: the volume behind it is checked by itself.
 func isTokenMount(at place, v any) bool {
 	m, ok := v.(corev1.VolumeMount)
-	if !ok || m.MountPath != tokenMountPath || !m.ReadOnly || m.SubPath != "" || m.SubPathExpr != "" {
+	if !ok || !getsToken(at.spec) || m.MountPath != tokenMountPath || !m.ReadOnly || m.SubPath != "" || m.SubPathExpr != "" {
 		return false
 	}
 	for i := range at.spec.Volumes {

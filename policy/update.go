@@ -144,13 +144,13 @@ func differences(a, b *corev1.Pod) []string {
 		return nil
 	}
 	specs := func(pod *corev1.Pod) *corev1.Pod { return &corev1.Pod{Spec: pod.Spec} }
-	found := comparePods(specs(a), specs(b))
+	found := (&comparison{exact: true}).pods(specs(a), specs(b))
 	paths := found.changed
 	for _, add := range found.added {
 		paths = append(paths, add.path)
 	}
 	if len(paths) == 0 {
-		paths = []string{"spec"} // something that the API server could have filled in, and didn't then
+		paths = []string{"spec"} // something that the API server could have replaced, and didn't then
 	}
 	return paths
 }
@@ -170,14 +170,25 @@ func (c *Compiled) Allows(in Input, before, after *corev1.Pod) []Denial {
 		return denials
 	}
 	denials = append(x.unasserted(after), constrain(after, x.policies)...)
-	// What was so before isn't this request's doing.
+	// What was so before isn't this request's doing, unless it makes one wrong value of another.
+	touched := differences(before, after)
 	old := append(x.unasserted(before), constrain(before, x.policies)...)
-	denials = slices.DeleteFunc(denials, func(d Denial) bool { return slices.ContainsFunc(old, func(o Denial) bool { return sameDenial(d, o) }) })
+	denials = slices.DeleteFunc(denials, func(d Denial) bool {
+		return !concernsOneOf(d, touched) && slices.ContainsFunc(old, func(o Denial) bool { return sameDenial(d, o) })
+	})
 	return append(denials, x.plan.additions.refuse(newContainers(before, after))...)
 }
 
 func sameDenial(a, b Denial) bool {
 	return a.Code == b.Code && a.Field == b.Field && a.Message == b.Message
+}
+
+// concernsOneOf says whether a field isn't what it has to be that is, or is in, or has in it, one of these. Constraints say by
+// their messages what has changed.
+func concernsOneOf(d Denial, paths []string) bool {
+	return d.Code == FieldChanged && slices.ContainsFunc(paths, func(path string) bool {
+		return strings.HasPrefix(d.Field, path) || strings.HasPrefix(path, d.Field)
+	})
 }
 
 // newContainers are the ephemeral containers that an update adds.

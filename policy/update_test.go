@@ -58,7 +58,7 @@ func updates(running, gated, foreign *corev1.Pod) []podUpdate {
 		}, "", []string{"spec.tolerations[1]"}},
 		{"a toleration like the API server's own", running, func(p *corev1.Pod) {
 			p.Spec.Tolerations = append(p.Spec.Tolerations, corev1.Toleration{Key: corev1.TaintNodeNotReady, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute, TolerationSeconds: new(int64(1))})
-		}, "", []string{"spec"}},
+		}, "", []string{"spec.tolerations[1]"}},
 		{"an end", running, func(p *corev1.Pod) { p.Spec.ActiveDeadlineSeconds = new(int64(1)) }, "", []string{"spec.activeDeadlineSeconds"}},
 		{"an end, while it is deleted", running, func(p *corev1.Pod) {
 			p.DeletionTimestamp = &metav1.Time{}
@@ -105,6 +105,12 @@ func TestASubresourceIsHeldAgainstTodaysPolicies(t *testing.T) {
 		{"a size within bounds", c, resized("3Gi"), nil},
 		{"a size beyond", c, resized("5Gi"), []Code{ConstraintViolated}},
 		{"a size where the policy has become tighter", tight, resized("3Gi"), []Code{ConstraintViolated}},
+		{"a size where the policy enforces less by now", compiled(t, baseline+clusterwide("less", `{enforced: {memLimit: 1Gi}}`)), resized("64Gi"), []Code{FieldChanged}},
+		{"the size that is enforced by now", compiled(t, baseline+clusterwide("less", `{enforced: {memLimit: 1Gi}}`)), resized("1Gi"), nil},
+		{"a size that was none where policy enforces one by now", compiled(t, baseline+clusterwide("cpu", `{enforced: {cpuLimit: 1}}`)), func(p *corev1.Pod) {
+			notebook(p).Resources.Limits[corev1.ResourceCPU] = quantityOf("64")
+		}, []Code{FieldChanged}},
+		{"a size where the policy enforces something else by now", compiled(t, baseline+clusterwide("less", `{enforced: {cpuLimit: 1}}`)), resized("3Gi"), nil},
 		{"a size that the policy doesn't name any more", loose, resized("64Gi"), nil},
 		{"an ephemeral container", loose, addEphemeral("anything"), nil},
 		{"an ephemeral container of a forbidden image", compiled(t, baseline+clusterwide("images", `{constraints: {image: {allow: ["quay.io/*"]}}}`)), addEphemeral("evil"), []Code{ConstraintViolated}},

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -39,7 +40,7 @@ spec:
     uid: 1000
     extraLabels: {course: a}
     extraAnnotations: {owner: b}
-    environment: {A: "1", B: "$(A)"}
+    environment: {A: "1", B: "$(A)", EMPTY: ""}
     volumes: {home: {emptyDir: {}}, scratch: {emptyDir: {}}}
     volumeMounts: {home: {mountPath: /home}}
     initContainers: [{name: one, image: quay.io/one, resources: {limits: {memory: 1Gi}}}, {name: two, image: quay.io/two, resources: {limits: {memory: 1Gi}}}]
@@ -93,6 +94,7 @@ var tamperings = []struct {
 	{"a privileged init container", func(p *corev1.Pod) {
 		p.Spec.InitContainers[0].SecurityContext = &corev1.SecurityContext{Privileged: new(true), AllowPrivilegeEscalation: new(false)}
 	}, "spec.initContainers[one].securityContext.privileged"},
+	{"the token of an account", func(p *corev1.Pod) { p.Spec.AutomountServiceAccountToken = new(true) }, "spec.automountServiceAccountToken"},
 	{"more memory", func(p *corev1.Pod) { notebook(p).Resources.Limits[corev1.ResourceMemory] = quantityOf("3Gi") }, "spec.containers[notebook].resources.limits[memory]"},
 	{"a container gone", func(p *corev1.Pod) { p.Spec.InitContainers = p.Spec.InitContainers[1:] }, "spec.initContainers[one]"},
 	{"init containers in another order", func(p *corev1.Pod) {
@@ -102,6 +104,10 @@ var tamperings = []struct {
 	{"a variable twice", func(p *corev1.Pod) {
 		notebook(p).Env = append(notebook(p).Env, corev1.EnvVar{Name: "HTTP_PROXY", Value: "evil"})
 	}, "spec.containers[notebook].env[HTTP_PROXY]"},
+	{"a variable that policy has empty", func(p *corev1.Pod) {
+		n := notebook(p)
+		n.Env[slices.IndexFunc(n.Env, func(v corev1.EnvVar) bool { return v.Name == "EMPTY" })].Value = "evil"
+	}, "spec.containers[notebook].env[EMPTY].value"},
 	{"a volume gone", func(p *corev1.Pod) { p.Spec.Volumes = p.Spec.Volumes[:1] }, "spec.volumes[scratch]"},
 	{"another volume of that name", func(p *corev1.Pod) {
 		p.Spec.Volumes[0].VolumeSource = corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/"}}
@@ -403,6 +409,11 @@ func TestWhatOnlyLooksFilledInIsAnAddition(t *testing.T) {
 		"a mount at the token's path of another volume": func(p *corev1.Pod) {
 			notebook(p).VolumeMounts = []corev1.VolumeMount{{Name: "home", MountPath: tokenMountPath, ReadOnly: true}}
 		},
+		"a token that the pod doesn't get": func(p *corev1.Pod) {
+			p.Spec.AutomountServiceAccountToken = new(false)
+			p.Spec.Volumes = []corev1.Volume{tokenVolume()}
+		},
+		"a class of the cluster's own pods":       func(p *corev1.Pod) { p.Spec.PriorityClassName = "system-node-critical" },
 		"a toleration of everything":              func(p *corev1.Pod) { p.Spec.Tolerations = []corev1.Toleration{{Operator: corev1.TolerationOpExists}} },
 		"another account":                         func(p *corev1.Pod) { p.Spec.ServiceAccountName = "admin" },
 		"another scheduler":                       func(p *corev1.Pod) { p.Spec.SchedulerName = "mine" },
@@ -415,6 +426,7 @@ func TestWhatOnlyLooksFilledInIsAnAddition(t *testing.T) {
 			want := beforeFillIn("")
 			have := want.DeepCopy()
 			change(have)
+			want.Spec.AutomountServiceAccountToken = have.Spec.AutomountServiceAccountToken
 			found := comparePods(want, have)
 			assert.NotEmpty(t, append(found.changed, pathsOf(found.added)...))
 		})

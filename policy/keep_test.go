@@ -274,7 +274,7 @@ func TestKeepDropsLabelsAndAnnotationsThatNoHubMaySet(t *testing.T) {
 	assert.Equal(t, "ours", r.Pod.Labels["example.org/ours"])
 	assert.Equal(t, []string{"hub.jupyter.org/username", "other", "slipway.dev/applied", "slipway.dev/groups"}, slices.Sorted(maps.Keys(r.Pod.Annotations)))
 	assert.NotEqual(t, "forged", r.Pod.Annotations[AnnotationApplied])
-	require.Len(t, r.Warnings, 1)
+	require.NotEmpty(t, r.Warnings)
 	assert.Contains(t, r.Warnings[0], "dropped from the pod: metadata.labels[example.org/a], metadata.labels[example.org/ours], ")
 }
 

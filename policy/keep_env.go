@@ -193,13 +193,21 @@ func (x *server) followedValues(nb *corev1.Container) environment {
 
 // moveServiceURL puts an enforced address or port into the URL at which the hub tells the server to listen.
 func (x *server) moveServiceURL(nb *corev1.Container) {
-	at := slices.IndexFunc(nb.Env, func(v corev1.EnvVar) bool { return v.Name == serviceURL })
-	if at < 0 || !x.enforces("ip") && !x.enforces("port") {
+	if !x.enforces("ip") && !x.enforces("port") {
 		return
 	}
-	u, err := url.Parse(nb.Env[at].Value)
+	for i := range nb.Env { // of a variable that stands there twice, the last counts
+		if v := &nb.Env[i]; v.Name == serviceURL {
+			v.Value = x.movedURL(v.Value)
+		}
+	}
+}
+
+// movedURL is the URL at the enforced address and port; as it is where it is none.
+func (x *server) movedURL(text string) string {
+	u, err := url.Parse(text)
 	if err != nil || u.Host == "" {
-		return
+		return text
 	}
 	host, port := u.Hostname(), u.Port()
 	if x.enforces("ip") {
@@ -211,10 +219,12 @@ func (x *server) moveServiceURL(nb *corev1.Container) {
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"
 	}
-	if moved := host + ":" + port; port != "" && moved != u.Host {
-		u.Host = moved
-		nb.Env[at].Value = u.String()
+	moved := host + ":" + port
+	if port == "" || moved == u.Host {
+		return text
 	}
+	u.Host = moved
+	return u.String()
 }
 
 // wholeEnvironment is the scope of an enforced environment that is all of it: of the hub's variables only those stay that

@@ -157,6 +157,11 @@ var words = map[string]struct {
 	"no account is the default one": {
 		"{enforced: {unset: [serviceAccount]}}", nil, func(p *corev1.Pod) any { return p.Spec.ServiceAccountName }, "default",
 	},
+	"an enforced port moves a server that says it twice": {
+		"{enforced: {port: 9999}}", func(p *corev1.Pod) {
+			notebook(p).Env = append(notebook(p).Env, corev1.EnvVar{Name: "JUPYTERHUB_SERVICE_URL", Value: "http://0.0.0.0:22/"})
+		}, func(p *corev1.Pod) any { return envOf(p)["JUPYTERHUB_SERVICE_URL"] }, "http://0.0.0.0:9999/",
+	},
 	"an enforced port moves the server": {"{enforced: {port: 9999}}", nil, variableOf("JUPYTERHUB_SERVICE_URL"), "http://0.0.0.0:9999/user/alice/"},
 	"an enforced port is the container's": {
 		"{enforced: {port: 9999}}", nil, func(p *corev1.Pod) any { return notebook(p).Ports[0].ContainerPort }, int32(9999),

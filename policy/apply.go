@@ -99,18 +99,16 @@ func refusals(policies []*compiledPolicy, in *Input, asserted []string) []Denial
 
 // checkSkeleton: Strict denies what a skeleton carries beside identity, Strip drops it and says so, Keep takes it.
 func (p *plan) checkSkeleton(in *Input, warnings *[]string) []Denial {
-	if len(in.Surplus) == 0 || p.mode == v1alpha1.SkeletonKeep {
+	if p.mode == v1alpha1.SkeletonKeep {
 		return nil
 	}
+	surplus := slices.DeleteFunc(slices.Clone(in.Surplus), p.allowsMetadata)
 	if p.mode == v1alpha1.SkeletonStrip {
-		*warnings = append(*warnings, "dropped from the skeleton: "+strings.Join(in.Surplus, ", "))
+		*warnings = append(*warnings, listWarnings("dropped from the skeleton: ", surplus)...)
 		return nil
 	}
 	var denials []Denial
-	for _, path := range in.Surplus {
-		if p.allowsMetadata(path) {
-			continue
-		}
+	for _, path := range surplus {
 		denials = append(denials, denyf(SkeletonNotBare, nil, path, "a skeleton says who the server is for and nothing else: leave it out, or set skeleton: Strip in policy to have it dropped"))
 	}
 	return denials
@@ -156,12 +154,42 @@ func (x *server) keepMetadata(pod *corev1.Pod) {
 	keep(x.in.Sent.Annotations, pod.Annotations)
 }
 
-// abridgedWarnings keeps each within what a client shows.
+const (
+	// maxWarning bounds each warning, in bytes: the API server cuts longer ones where there are many.
+	maxWarning = 256
+	// maxWarnings of that length are as many as the API server passes on (k8s.io/apiserver pkg/endpoints/filters/warning.go).
+	maxWarnings = 16
+)
+
+// listWarnings names all the things, in as many warnings as they need.
+func listWarnings(head string, things []string) []string {
+	var warnings []string
+	text := ""
+	for _, thing := range things {
+		if text != "" && len(text)+len(", ")+len(thing) > maxWarning {
+			warnings = append(warnings, text)
+			text = ""
+		}
+		if text == "" {
+			text = head + thing
+		} else {
+			text += ", " + thing
+		}
+	}
+	if text != "" {
+		warnings = append(warnings, text)
+	}
+	return warnings
+}
+
+// abridgedWarnings keeps each, and all of them, within what a client is shown.
 func abridgedWarnings(warnings []string) []string {
-	const limit = 256
+	if n := len(warnings) - maxWarnings; n > 0 {
+		warnings = append(warnings[:maxWarnings-1:maxWarnings-1], fmt.Sprintf("and %d more warnings", n+1))
+	}
 	for i, w := range warnings {
-		if len(w) > limit {
-			cut := strings.ToValidUTF8(w[:limit-len("…")], "")
+		if len(w) > maxWarning {
+			cut := strings.ToValidUTF8(w[:maxWarning-len("…")], "")
 			warnings[i] = fmt.Sprintf("%s…", cut)
 		}
 	}

@@ -3,6 +3,7 @@ package policy
 import (
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -130,6 +131,39 @@ func TestStripDropsSurplusWithAWarning(t *testing.T) {
 
 	strict := compiled(t, baseline+namespaced("n", "{skeleton: Strip}")+clusterwide("c", "{skeleton: Strict}"))
 	assert.Equal(t, SkeletonNotBare, denied(t, strict, in)[0].Code, "the strictest one named holds")
+}
+
+func TestStripDoesNotWarnOfWhatPolicyAllows(t *testing.T) {
+	c := compiled(t, baseline+namespaced("n", "{skeleton: Strip, metadata: {allow: ['example.org/*']}}"))
+	in := aliceIn("research")
+	in.Surplus = []string{"metadata.labels[example.org/a]", "metadata.labels[other]"}
+	assert.Equal(t, []string{"dropped from the skeleton: metadata.labels[other]"}, fitted(t, c, in).Warnings)
+}
+
+func TestWarningsNameAllThatWasDropped(t *testing.T) {
+	c := compiled(t, baseline+namespaced("n", "{skeleton: Strip}"))
+	in := aliceIn("research")
+	for i := range 40 {
+		in.Surplus = append(in.Surplus, fmt.Sprintf("metadata.annotations[example.org/%d]", i))
+	}
+	warnings := fitted(t, c, in).Warnings
+	for _, w := range warnings {
+		assert.LessOrEqual(t, len(w), 256)
+		assert.True(t, strings.HasPrefix(w, "dropped from the skeleton: metadata."), w)
+	}
+	for _, path := range in.Surplus {
+		assert.Contains(t, strings.Join(warnings, "\n"), path)
+	}
+
+	in.Surplus = []string{strings.Repeat("é", 200)}
+	for range 1000 {
+		in.Surplus = append(in.Surplus, strings.Repeat("x", 200))
+	}
+	warnings = fitted(t, c, in).Warnings
+	assert.Len(t, warnings, 16)
+	assert.LessOrEqual(t, len(warnings[0]), 256)
+	assert.True(t, strings.HasSuffix(warnings[0], "é…"))
+	assert.Equal(t, "and 986 more warnings", warnings[15])
 }
 
 func TestMetadataThatPolicyAllowsSurvives(t *testing.T) {

@@ -38,10 +38,7 @@ func (x *server) keep(sent *corev1.Pod) (pod *corev1.Pod, denials []Denial, warn
 		pod.Annotations = map[string]string{}
 	}
 	pod.Annotations[AnnotationApplied] = x.applied()
-	if len(dropped) > 0 {
-		warnings = []string{"dropped from the pod: " + strings.Join(dropped, ", ")}
-	}
-	return pod, nil, warnings
+	return pod, nil, listWarnings("dropped from the pod: ", dropped)
 }
 
 // bareSkeleton stands in for the pod of a caller who sent none (offline use).

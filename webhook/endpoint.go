@@ -154,9 +154,10 @@ func readReview(w http.ResponseWriter, r *http.Request) (*admissionv1.AdmissionR
 			buffers.Put(body)
 		}
 	}()
-	if n := r.ContentLength; n > 0 && n <= maxBody {
+	if n := r.ContentLength; n > 0 && n <= maxKeptBuffer { // a larger one has to come before it takes memory
 		body.Grow(int(n) + bytes.MinRead) // so that ReadFrom meets the end without growing
 	}
+	defer boundReading(w, r)()
 	if _, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, maxBody)); err != nil {
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 			return nil, errBody{http.StatusRequestEntityTooLarge, fmt.Sprintf("the body has more than %d bytes", maxBody)}
@@ -164,6 +165,16 @@ func readReview(w http.ResponseWriter, r *http.Request) (*admissionv1.AdmissionR
 		return nil, fmt.Errorf("read the body: %w", err)
 	}
 	return decodeReview(body.Bytes())
+}
+
+// boundReading keeps a caller who never ends his request from holding it open for ever. What it gives ends the bound; else the
+// request would end with it while it is answered. A writer that knows no deadlines (a test's) has none.
+func boundReading(w http.ResponseWriter, r *http.Request) func() {
+	c := http.NewResponseController(w)
+	if c.SetReadDeadline(time.Now().Add(deadlineOf(r))) != nil {
+		return func() {}
+	}
+	return func() { _ = c.SetReadDeadline(time.Time{}) }
 }
 
 func decodeReview(body []byte) (*admissionv1.AdmissionReview, error) {

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 )
@@ -134,6 +135,58 @@ func TestEndpointCountsWhatBecameOfRequests(t *testing.T) {
 	r.Header.Set("Content-Type", "application/json")
 	e.ServeHTTP(httptest.NewRecorder(), r)
 	assert.InDelta(t, before+1, testutil.ToFloat64(counted), 0)
+}
+
+// answered sends the review with a timeout in its URL, as the API server does, and gives the answer.
+func answered(t *testing.T, e *endpoint) *metav1.Status {
+	t.Helper()
+	r := httptest.NewRequest(http.MethodPost, MutatePath+"?timeout=20ms", bytes.NewReader(readReviewFile(t)))
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	e.ServeHTTP(w, r)
+	review := admissionv1.AdmissionReview{}
+	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &review))
+	require.False(t, review.Response.Allowed)
+	return review.Response.Result
+}
+
+func TestEndpointBoundsWhatIsDecidedAtOnce(t *testing.T) {
+	e := serving(func(context.Context, admission.Request) admission.Response { return admission.Denied("decided") })
+	e.inFlight = make(inFlight, 1)
+	require.True(t, e.inFlight.enter())
+	full := answered(t, e)
+	assert.EqualValues(t, http.StatusTooManyRequests, full.Code)
+	assert.Contains(t, full.Message, "Slipway TooManyRequests: ")
+	assert.EqualValues(t, 1, full.Details.RetryAfterSeconds)
+
+	e.inFlight.leave()
+	for range 3 {
+		assert.Equal(t, "decided", answered(t, e).Message, "each leaves room for the next")
+	}
+}
+
+func TestEndpointLetsNothingPassAfterItsTime(t *testing.T) {
+	late := answered(t, serving(func(ctx context.Context, _ admission.Request) admission.Response {
+		<-ctx.Done()
+		return admission.Allowed("")
+	}))
+	assert.EqualValues(t, http.StatusGatewayTimeout, late.Code)
+	assert.Contains(t, late.Message, "Slipway Timeout: ")
+}
+
+func TestEndpointDoesNotWaitForABodyForEver(t *testing.T) {
+	server := httptest.NewServer(serving(func(context.Context, admission.Request) admission.Response { return admission.Denied("no") }))
+	defer server.Close()
+	body, hold := io.Pipe()
+	defer hold.Close()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"?timeout=20ms", body)
+	require.NoError(t, err)
+	r.Header.Set("Content-Type", "application/json")
+	r.ContentLength = maxBody
+	response, err := server.Client().Do(r)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	assert.Equal(t, http.StatusBadRequest, response.StatusCode)
 }
 
 // discard is a ResponseWriter that keeps the status alone, so that a benchmark measures us and not a recorder.

@@ -501,10 +501,15 @@ var secretVerbs = []attempt{
 		t.Cleanup(func() {
 			_ = w.Admin.RbacV1().ClusterRoles().Delete(t.Context(), "test-patch-"+ns, metav1.DeleteOptions{})
 		})
-		_, err := w.Admin.CoreV1().Secrets(ns).Create(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "theirs"}, StringData: map[string]string{"a": "b"}}, metav1.CreateOptions{})
+		// One that a launcher could have created, so that it is refused for the patch and nothing else.
+		theirs := &corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Name: "jupyter-bob-env-00000000", OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: "jupyter-bob", UID: "1"}}},
+			Type:       "slipway.dev/env", Immutable: new(true), StringData: map[string]string{"a": "b"},
+		}
+		_, err := w.Admin.CoreV1().Secrets(ns).Create(t.Context(), theirs, metav1.CreateOptions{})
 		require.NoError(t, err)
-		got, err := w.Hub.CoreV1().Secrets(ns).Patch(t.Context(), "theirs", types.MergePatchType, []byte(`{}`), metav1.PatchOptions{})
-		require.Error(t, err)
+		got, err := w.Hub.CoreV1().Secrets(ns).Patch(t.Context(), theirs.Name, types.MergePatchType, []byte(`{}`), metav1.PatchOptions{})
+		denied(t, err, policy.LauncherNotAllowed)
 		assert.Empty(t, got.Data)
 	}},
 }

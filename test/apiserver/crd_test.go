@@ -64,6 +64,9 @@ func TestPoliciesHaveColumns(t *testing.T) {
 	w := world.ForTest(t)
 	ns := w.Namespace(t)
 	w.Put(t, ns, "\nkind: SpawnPolicy\nmetadata: {name: course}\nspec: {hubs: [main, lab], priority: 7}\n")
+	// kubectl remembers the kinds that there were when it was first asked, before the CRDs.
+	_, err := w.Cluster.Kubectl(t.Context(), nil, "api-resources", "--api-group=slipway.dev")
+	require.NoError(t, err)
 	out, err := w.Cluster.Kubectl(t.Context(), nil, "get", "slipway", "-n", ns)
 	require.NoError(t, err)
 	assert.Regexp(t, `NAME +PRIORITY +HUBS +READY +ENFORCED +AGE`, out)

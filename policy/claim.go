@@ -16,6 +16,9 @@ import (
 // one of these.
 func (x *server) chooseClaim() *Denial {
 	x.ownClaim = x.names.Claim
+	if !x.plan.usesClaim {
+		return nil
+	}
 	candidates := x.claimCandidates()
 	switch chosen := x.in.Claim; {
 	case chosen == nil && len(candidates) > 0:

@@ -44,6 +44,16 @@ func compileTemplates(s *settings, t tree, path *field.Path) (templates, field.E
 	return ts, errs
 }
 
+// name says whether any template names a placeholder.
+func (ts *templates) name(placeholder string) bool {
+	for _, t := range ts.byText {
+		if slices.ContainsFunc(t.parts, func(p part) bool { return p.placeholder == placeholder }) {
+			return true
+		}
+	}
+	return false
+}
+
 func (ts *templates) parse(value any, known []string, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	switch v := value.(type) {

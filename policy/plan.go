@@ -50,6 +50,8 @@ type plan struct {
 	adoptUnlabelled bool
 	// appliedJSON is applied as the annotation holds it, where the claim is the template's own.
 	appliedJSON string
+	// usesClaim: the pod has a home claim, or names it. Claims are looked up only then.
+	usesClaim bool
 	// additions say what may be added after the pod was fitted.
 	additions additions
 }
@@ -123,6 +125,7 @@ func newPlan(policies []*compiledPolicy, sel selection) *plan {
 			p.metadataDeny = append(p.metadataDeny, m.Deny...)
 		}
 	}
+	p.usesClaim = isTrue(p.settings.StoragePVCEnsure) || p.templates.name("pvc_name")
 	p.applied.Labels, p.applied.Annotations = p.governedKeys()
 	encoded, err := json.Marshal(p.applied)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -77,10 +78,15 @@ func (w *World) Policies(kind, namespace string) dynamic.ResourceInterface {
 // markerNamespace holds a policy of each kind that does nothing but say how far the replicas have read.
 const markerNamespace = "settle"
 
+// settling keeps tests that run at once from writing markers over each other's.
+var settling sync.Mutex
+
 // Settle waits until both replicas have seen every policy that was written before. Of one kind they see changes in
 // order, so it is enough to write a marker of each kind and to wait for pods that carry both.
 func (w *World) Settle(t *testing.T) {
 	t.Helper()
+	settling.Lock() // the next marker would take this one's place before it was seen
+	defer settling.Unlock()
 	number := strconv.Itoa(int(numbers.Add(1)))
 	for _, kind := range []string{"ClusterSpawnPolicy", "SpawnPolicy"} {
 		object := decodePolicy(t, markerNamespace, fmt.Sprintf(`

@@ -18,6 +18,8 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/slipway-hub/slipway/certs"
+	"github.com/slipway-hub/slipway/launcher"
+	"github.com/slipway-hub/slipway/policy"
 	"github.com/slipway-hub/slipway/test/cluster"
 	"github.com/slipway-hub/slipway/webhook"
 )
@@ -116,6 +118,11 @@ func prepared(t *testing.T) *cluster.Cluster {
 	require.NoError(t, c.CreateNamespace(t.Context(), "data101", map[string]string{"tier": "teaching"}))
 	kubectl("", "apply", "-f", examples)
 	kubectl(hubRights, "apply", "-f", "-")
+	// The API server reads roles from its cache.
+	require.Eventually(t, func() bool {
+		_, err := c.Kubectl(t.Context(), nil, "auth", "can-i", "list", "spawnpolicies.slipway.dev", "-A", "--as=system:serviceaccount:jupyter:hub")
+		return err == nil
+	}, patience, 20*time.Millisecond)
 	return c
 }
 
@@ -168,6 +175,12 @@ func runWebhook(t *testing.T, c *cluster.Cluster) {
 	_, err = clients.AdmissionregistrationV1().MutatingWebhookConfigurations().Create(
 		t.Context(), webhook.Configuration(webhook.AtAddress("127.0.0.1", port, pair.CA)), metav1.CreateOptions{})
 	require.NoError(t, err)
+	// The API server reads webhook configurations from its cache.
+	stranger := launcher.Skeleton(policy.Identity{Name: "stranger", Hub: "nobody's", User: "stranger"}, "data101")
+	require.Eventually(t, func() bool {
+		_, err := clients.CoreV1().Pods("data101").Create(t.Context(), stranger, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		return err != nil && strings.Contains(err.Error(), "Slipway ")
+	}, patience, 20*time.Millisecond)
 }
 
 func freePort(t *testing.T) int {

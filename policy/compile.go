@@ -56,7 +56,13 @@ type compiledPolicy struct {
 	defaults block
 	enforced block
 	profiles []*compiledProfile
-	errs     field.ErrorList
+	// What is CEL.
+	conditions  []compiledCondition
+	expressions []compiledExpression
+	mutations   []compiledMutation
+	validations []compiledValidation
+
+	errs field.ErrorList
 }
 
 // block is a settings block of a policy, with the place that it has there.
@@ -121,6 +127,10 @@ func compilePolicy(ref PolicyRef, spec *v1alpha1.SpawnPolicySpec) *compiledPolic
 	p.enforced = p.compileBlock(spec.Enforced, path.Child("enforced"))
 	p.errs = append(p.errs, checkEnforcedUnset(p.enforced.unset, path.Child("enforced", "unset"))...)
 	p.compileProfiles(path.Child("profiles"))
+	p.compileConditions(path.Child("matchConditions"))
+	p.compileExpressions(path.Child("expressions"))
+	p.compileMutations(path.Child("mutations"))
+	p.compileValidations(path.Child("validations"))
 	p.errs = append(p.errs, checkAdditions(spec.Additions, path.Child("additions"))...)
 	if spec.Skeleton == v1alpha1.SkeletonKeep && len(spec.Profiles) > 0 {
 		p.errs = append(p.errs, field.Forbidden(path.Child("profiles"), profilesWithKeep))
@@ -141,6 +151,9 @@ func (p *compiledPolicy) compileSelection(path *field.Path) {
 	if p.cluster {
 		if p.spec.GroupMap != nil && len(p.spec.Groups) > 0 {
 			p.errs = append(p.errs, field.Invalid(path.Child("groupMap"), "", "can't stand beside groups: it says who is in which group, so it can't depend on one"))
+		}
+		if p.spec.GroupMap != nil && len(p.spec.MatchConditions) > 0 {
+			p.errs = append(p.errs, field.Invalid(path.Child("groupMap"), "", "can't stand beside matchConditions: they may ask for groups, and it says who is in which"))
 		}
 		return
 	}
@@ -213,10 +226,6 @@ func notBuiltYet(spec *v1alpha1.SpawnPolicySpec, path *field.Path) field.ErrorLi
 		name string
 		set  bool
 	}{
-		{"matchConditions", len(spec.MatchConditions) > 0},
-		{"expressions", len(spec.Expressions) > 0},
-		{"mutations", len(spec.Mutations) > 0},
-		{"validations", len(spec.Validations) > 0},
 		{"enforcement", spec.Enforcement == v1alpha1.Audit},
 		{"deleteClaims", spec.DeleteClaims != nil},
 	} {

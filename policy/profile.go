@@ -3,6 +3,7 @@ package policy
 import (
 	"encoding/json"
 	"fmt"
+	"iter"
 	"maps"
 	"reflect"
 	"regexp"
@@ -204,6 +205,22 @@ type selection struct {
 	// key names the selection among all of its profile; "" where a value was typed, so that nothing is kept of it.
 	key    string
 	unique bool
+	// answers are the choices that were made, or what was typed, in the order of the options.
+	answers []answer
+}
+
+// answer is what the user gets for one option: a choice, or, under NAME--unlisted-choice as in the identity, the typed text.
+type answer struct{ option, value string }
+
+// chosen are the answers by option.
+func (s *selection) chosen() iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		for _, a := range s.answers {
+			if !yield(a.option, a.value) {
+				return
+			}
+		}
+	}
 }
 
 // choose finds the profile and choices that the identity names. What wasn't named has a default.
@@ -329,6 +346,7 @@ func (s *selection) answer(o *compiledOption, id *Identity, groups []string) *De
 	}
 	s.layers = append(s.layers, layer{name: "choice", policy: ref, block: pick.settings})
 	s.key += "\x00" + pick.spec.Name
+	s.answers = append(s.answers, answer{o.name, pick.spec.Name})
 	return nil
 }
 
@@ -356,6 +374,7 @@ func (s *selection) answerTyped(o *compiledOption, typed string, id *Identity, g
 	b.tree = substituted(b.tree, typed)
 	s.layers = append(s.layers, layer{name: "choice", policy: ref, block: b})
 	s.unique = true
+	s.answers = append(s.answers, answer{o.name + unlistedSuffix, typed})
 	return nil
 }
 

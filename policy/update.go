@@ -169,10 +169,10 @@ func (c *Compiled) Allows(in Input, before, after *corev1.Pod) []Denial {
 	if denials := x.expand(); len(denials) > 0 {
 		return denials
 	}
-	denials = append(x.unasserted(after), constrain(after, x.policies)...)
+	denials = append(x.unasserted(after), x.constrain(after)...)
 	// What was so before isn't this request's doing, unless it makes one wrong value of another.
 	touched := differences(before, after)
-	old := append(x.unasserted(before), constrain(before, x.policies)...)
+	old := append(x.unasserted(before), x.constrain(before)...)
 	denials = slices.DeleteFunc(denials, func(d Denial) bool {
 		return !concernsOneOf(d, touched) && slices.ContainsFunc(old, func(o Denial) bool { return sameDenial(d, o) })
 	})

@@ -19,7 +19,7 @@ func (c *Compiled) Verify(in Input, pod *corev1.Pod) (denials []Denial, known bo
 	if err != nil {
 		return []Denial{*err}, true
 	}
-	policies, _, _ := c.selectPolicies(&in)
+	policies := c.selectPolicies(&in).policies
 	if len(policies) == 0 || applied.Hash != hashOf(policies) || !slices.Equal(applied.Policies, refsOf(policies)) {
 		return nil, false
 	}
@@ -37,7 +37,7 @@ func (c *Compiled) Verify(in Input, pod *corev1.Pod) (denials []Denial, known bo
 		return denials, true
 	}
 	denials = append(x.differs(want, pod), ownerDenials(pod)...)
-	return append(denials, constrain(pod, x.policies)...), true
+	return append(denials, x.constrain(pod)...), true
 }
 
 // differs says in what a final pod isn't the fitted one. A kept pod was made of what the hub sent, which isn't known any more: the

@@ -180,6 +180,21 @@ func TestMutationsChangeTheBuiltPod(t *testing.T) {
 	assert.Equal(t, []string{"spec.hostname"}, fieldsOf(verify(t, c, aliceIn("research"), stripped)), "what a mutation made is held too")
 }
 
+func TestMutationsCanAddToEveryList(t *testing.T) {
+	c := compiled(t, baseline+namespaced("n", mutating(
+		adding("/spec/volumes/-", "{'name': dyn('x'), 'emptyDir': dyn({})}"),
+		adding("/spec/containers/0/volumeMounts/-", "{'name': 'x', 'mountPath': '/x'}"),
+		adding("/spec/containers/0/env/-", "{'name': 'A', 'value': 'b'}"),
+		adding("/spec/tolerations/-", "{'key': 'x', 'operator': 'Exists'}"),
+		adding("/spec/initContainers/-", "{'name': 'i', 'image': 'i'}"),
+		adding("/spec/initContainers/0/env", "[{'name': 'A', 'value': 'b'}]"),
+	)))
+	r := fitted(t, c, aliceIn("research"))
+	assert.Len(t, r.Pod.Spec.Volumes, 1)
+	assert.Len(t, r.Pod.Spec.InitContainers[0].Env, 1)
+	assert.Empty(t, verify(t, c, aliceIn("research"), asStored(t, r.Pod)))
+}
+
 func TestLabelsOfExpressionsAreGoverned(t *testing.T) {
 	c := compiled(t, baseline+namespaced("n", `{expressions: {"extraLabels[team]": "'blue'", extraAnnotations: "{'note': user.name}"}}`))
 	applied := Applied{}

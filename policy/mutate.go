@@ -67,6 +67,7 @@ func (x *server) mutate(pod *corev1.Pod) (*corev1.Pod, []Denial) {
 	if err != nil {
 		return nil, []Denial{denyf(ExpressionFailed, nil, "spec.mutations", "%v", err)}
 	}
+	appendable(object)
 	var denials []Denial
 	run, mutated := x.evaluation(), pod
 	for _, m := range x.plan.mutations {
@@ -116,6 +117,28 @@ func asObject(pod *corev1.Pod) (map[string]any, error) {
 		delete(metadata, "creationTimestamp")
 	}
 	return object, nil
+}
+
+// appendable gives the pod the lists that mutations add to, where it has none: a JSONPatch to /spec/volumes/- would fail
+// without the list.
+func appendable(pod map[string]any) {
+	ensure := func(of map[string]any, keys ...string) {
+		for _, key := range keys {
+			if of[key] == nil {
+				of[key] = []any{}
+			}
+		}
+	}
+	spec := objectIn(pod, "spec")
+	ensure(spec, "volumes", "tolerations", "initContainers", "containers")
+	for _, kind := range []string{"initContainers", "containers"} {
+		containers, _ := spec[kind].([]any)
+		for i := range containers {
+			if c, ok := containers[i].(map[string]any); ok {
+				ensure(c, "env", "volumeMounts")
+			}
+		}
+	}
 }
 
 // computedByAdmission are fields of a pod's spec that the API server computes, and it refuses any other value.

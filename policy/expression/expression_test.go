@@ -35,6 +35,7 @@ func TestValues(t *testing.T) {
 		"user.annotations[?'team']":                                                "blue",
 		"user.annotations[?'none'].orValue('red')":                                 "red",
 		"has(user.id) ? 'known' : 'unknown'":                                       "known",
+		"server.name + '/' + options[?'size'].orValue('none')":                     "big/none",
 		"user.name.find('^[a-z]+')":                                                "alice",
 	} {
 		p, err := Compile(text, Setting, Anything)

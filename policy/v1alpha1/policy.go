@@ -87,7 +87,9 @@ type SpawnPolicySpec struct {
 	// +listType=set
 	Groups []string `json:"groups,omitempty"`
 
-	// MatchConditions are CEL expressions that must all be true for this policy to be used. Empty: always.
+	// MatchConditions are CEL expressions that must all be true for this policy to be used. Variables: user (name, id,
+	// annotations), server (name), hub (name), groups, namespaceObject (metadata.name, metadata.labels). One without a value
+	// denies the pod, unless another is false. Empty: always.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
@@ -148,11 +150,19 @@ type SpawnPolicySpec struct {
 	// +kubebuilder:validation:MaxItems=256
 	Profiles []Profile `json:"profiles,omitempty"`
 
-	// Expressions give a setting a value computed by CEL.
+	// Expressions give settings values computed by CEL: by setting, or by one item of it as in unset (uid,
+	// environment[COURSE]). Such a value wins over defaults, profiles and choices, not over what is enforced; a namespace's
+	// gives way to the cluster's. optional.none() and null say nothing. Variables: those of matchConditions, profile (the
+	// chosen slug, "" where there are none) and options (the choice by option). The value is no template.
 	// +optional
+	// +kubebuilder:validation:MaxProperties=128
 	Expressions map[string]string `json:"expressions,omitempty"`
 
-	// Mutations change the built pod, in the form of MutatingAdmissionPolicy.
+	// Mutations change the built pod, in the form of MutatingAdmissionPolicy: those of namespaces, then the cluster's, then
+	// what is enforced is put on once more. Variables: those of expressions and object, the pod so far. Labels and
+	// annotations that say who the server is for can't be changed. The lists that mutations add to are there even if empty:
+	// volumes, tolerations, initContainers, and env and volumeMounts of containers. With skeleton Keep, applying one twice must give what
+	// applying it once gives.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
@@ -166,7 +176,7 @@ type SpawnPolicySpec struct {
 	// +optional
 	Constraints *Constraints `json:"constraints,omitempty"`
 
-	// Validations are CEL expressions over the final pod that deny it when false.
+	// Validations are CEL expressions over the final pod that deny it when false. Variables: as for mutations.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
@@ -373,6 +383,7 @@ type Validation struct {
 	Expression string `json:"expression"`
 	// +optional
 	Message string `json:"message,omitempty"`
+	// MessageExpression is CEL that gives the message, in one line of text; where it gives none, Message is said.
 	// +optional
 	MessageExpression string `json:"messageExpression,omitempty"`
 }

@@ -103,7 +103,7 @@ func (c Case) input(namespace string, env map[string]string) policy.Input {
 	delete(options, "profile")
 	return policy.Input{
 		Identity: policy.Identity{
-			Hub: hub, User: c.User, Server: c.Server, UserID: &id, Groups: c.Groups,
+			Hub: hub, User: c.User, Server: c.Server, UserID: &id, Groups: c.Groups, UserAnnotations: c.AuthState,
 			Profile: profile, Options: options, Env: env,
 		},
 		Namespace: policy.Namespace{Name: namespace},

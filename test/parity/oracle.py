@@ -193,6 +193,8 @@ async def make_server(request, serialise):
         pod = await spawner.get_pod_manifest()
         if spawner.modify_pod_hook:
             pod = await maybe_future(spawner.modify_pod_hook(spawner, pod))
+            if pod is None:  # a hook that forgot its return; the request to create the pod would raise this
+                raise AttributeError("'NoneType' object has no attribute 'metadata'")
         answer = {
             "pod": serialise(pod),
             "claim": serialise(claim),

@@ -25,6 +25,7 @@ func TestDecodeRefusesWithFileAndPath(t *testing.T) {
 		"quantity":          {header + "spec: {defaults: {memLimit: 4 Gigs}}", `bad.yaml: spec.defaults.memLimit: Invalid value: "4 Gigs": must be a quantity such as 2, 500m or 4Gi`},
 		"quantity in a map": {header + "spec: {constraints: {memLimit: {max: lots}}}", `bad.yaml: spec.constraints.memLimit.max: Invalid value: "lots": must be a quantity`},
 		"map for list":      {header + "spec: {profiles: [{slug: a, settings: {args: {a: b}}}]}", `bad.yaml: spec.profiles[0].settings.args: Invalid value: "{\"a\":\"b\"}": must be a list`},
+		"a List of no list": {"apiVersion: v1\nkind: List\nitems: {a: b}", "bad.yaml: items: must be a list of policies"},
 		"second of several": {header + "spec: {}\n---\n" + header + "spec: {nope: 1}", `bad.yaml: document 2: unknown field "spec.nope"`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -59,7 +60,7 @@ func adopted(after *corev1.Pod) []Denial {
 		path string
 		of   map[string]string
 	}{{"metadata.labels", after.Labels}, {"metadata.annotations", after.Annotations}} {
-		for key := range keys.of {
+		for _, key := range slices.Sorted(maps.Keys(keys.of)) {
 			if key == LabelHub || key == AnnotationApplied {
 				denials = append(denials, denyf(FieldChanged, nil, keys.path+"["+key+"]",
 					"can't be added to a pod that exists: policy fits out pods when they are created"))

@@ -22,7 +22,7 @@ type comparison struct {
 	// asserted: the first is what enforced settings would make of the second. A priority class is then no default of the
 	// cluster's, but one that policy says must be absent.
 	asserted bool
-	// exact: both are of one pod at two times, and what the API server fills in is there already.
+	// exact: both are of one pod at two times, and what the API server fills in is there already, or in neither.
 	exact bool
 }
 
@@ -103,7 +103,7 @@ func (c *comparison) compare(at place, want, have reflect.Value) {
 	case reflect.Slice:
 		c.compareSlice(at, want, have)
 	default:
-		if !want.Equal(have) && !replacedInTree(at, have) {
+		if !want.Equal(have) && (c.exact || !replacedInTree(at, have)) {
 			c.changed = append(c.changed, at.path)
 		}
 	}

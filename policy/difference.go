@@ -31,12 +31,9 @@ const (
 // it again: no difference. The annotation that names the policies says nothing new.
 func differencesOf(in *Input, now, would *Result) []Difference {
 	before, after := settled(now.Pod, would.Pod), settled(would.Pod, now.Pod)
-	filledBefore, filledAfter := now.Untouched || now.Kept, would.Kept
-	backward := (&comparison{exact: filledBefore || !filledAfter}).pods(before, after)
-	forward := (&comparison{exact: filledAfter || !filledBefore}).pods(after, before)
-	if !forward.exact {
-		forward.added = append(forward.added, hidden(forward, (&comparison{exact: true}).pods(after, before), in.Surplus)...)
-	}
+	sent := now.Untouched || now.Kept
+	backward := (&comparison{exact: sent || !would.Kept}).pods(before, after)
+	forward := (&comparison{exact: would.Kept || !sent, refilled: sent, sent: in.Surplus}).pods(after, before)
 	return append(differencesIn(forward, backward), claimDifferences(now.Claim, would.Claim)...)
 }
 
@@ -77,16 +74,6 @@ func placesOf(additions []addition) []string {
 		paths = append(paths, a.path)
 	}
 	return paths
-}
-
-// hidden are the additions that pass for the API server's, though the caller has sent them.
-func hidden(tolerant, exact *comparison, sent []string) []addition {
-	return slices.DeleteFunc(exact.added, func(a addition) bool {
-		return slices.Contains(tolerant.added, a) || !slices.ContainsFunc(sent, func(path string) bool {
-			rest, below := strings.CutPrefix(path, a.path)
-			return below && (rest == "" || rest[0] == '.' || rest[0] == '[')
-		})
-	})
 }
 
 // settled is a pod without what in-tree admission computes anew when the pod becomes the other one, and without the annotation

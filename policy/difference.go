@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -38,35 +39,34 @@ func differencesOf(in *Input, now, would *Result) []Difference {
 }
 
 // differencesIn reads two comparisons of the same, each from its side. What only one side says otherwise is there on that side
-// alone; what was added and removed at one place was changed, or has moved.
+// alone; what was added and removed at one place was changed, and an item that each side misses in its order has moved.
 func differencesIn(forward, backward *comparison) []Difference {
-	added, removed := placesOf(backward.added), placesOf(forward.added)
 	changes := map[string]Change{}
 	for _, path := range forward.changed {
-		if slices.Contains(backward.changed, path) || slices.Contains(removed, path) {
+		if slices.Contains(backward.changed, path) && !isInSet(path) {
 			changes[path] = FieldReplaced
 		}
 	}
-	for _, path := range added {
-		if _, has := changes[path]; !has {
-			changes[path] = FieldAdded
-		}
-		if slices.Contains(backward.changed, path) || slices.Contains(removed, path) {
-			changes[path] = FieldReplaced
-		}
-	}
-	for _, path := range removed {
-		if _, has := changes[path]; !has {
-			changes[path] = FieldRemoved
+	note := func(change Change, paths, missed []string) {
+		for _, path := range paths {
+			if _, has := changes[path]; has || slices.Contains(missed, path) && !isInSet(path) {
+				changes[path] = FieldReplaced
+				continue
+			}
+			changes[path] = change
 		}
 	}
-	var differences []Difference
-	for path, change := range changes {
-		differences = append(differences, Difference{path, change})
+	note(FieldAdded, placesOf(backward.added), backward.changed)
+	note(FieldRemoved, placesOf(forward.added), forward.changed)
+	differences := make([]Difference, 0, len(changes))
+	for _, path := range slices.Sorted(maps.Keys(changes)) {
+		differences = append(differences, Difference{path, changes[path]})
 	}
-	slices.SortFunc(differences, func(a, b Difference) int { return strings.Compare(a.Path, b.Path) })
 	return differences
 }
+
+// isInSet: an item of a set is missed wherever it isn't, and its place says nothing.
+func isInSet(path string) bool { return isSet(path[:max(0, strings.LastIndexByte(path, '['))]) }
 
 func placesOf(additions []addition) []string {
 	paths := make([]string, 0, len(additions))

@@ -280,3 +280,16 @@ func TestARequestHasABudget(t *testing.T) {
 	assert.Equal(t, ExpressionFailed, d[0].Code)
 	assert.Contains(t, d[0].Message, "costs too much for this server")
 }
+
+// A condition without a value must not be a way past all that is enforced.
+func TestAnAuditedPolicyWhoseConditionHasNoValueLetsNothingPass(t *testing.T) {
+	c := compiled(t, namespaced("n", `{enforcement: Audit, skeleton: Keep, matchConditions: [{name: a, expression: "user.annotations['a'] == 'b'"}]}`))
+	in := keptInput(t, nil)
+	d := denied(t, c, in)
+	assert.Equal(t, NoPolicy, d[0].Code)
+	in.Identity.UserAnnotations = map[string]string{"a": "b"}
+	r, err := c.Apply(in)
+	require.NoError(t, err)
+	assert.Empty(t, r.Denials)
+	assert.True(t, r.Untouched)
+}

@@ -49,8 +49,13 @@ func Changed(before, after *corev1.Pod, sub Subresource) []Denial {
 // isGoverned: the hub label is what opts in, and the annotation says that a pod was fitted, should the label be gone.
 func isGoverned(pod *corev1.Pod) bool {
 	_, labelled := pod.Labels[LabelHub]
+	return labelled || IsFitted(pod)
+}
+
+// IsFitted says whether a pod claims to have been fitted by policy.
+func IsFitted(pod *corev1.Pod) bool {
 	_, fitted := pod.Annotations[AnnotationApplied]
-	return labelled || fitted
+	return fitted
 }
 
 // adopted refuses to make a server of a pod that policy has never seen.

@@ -56,10 +56,10 @@ type engineFunc func(policy.Input) (policy.Result, bool, error)
 
 func (f engineFunc) Apply(in policy.Input) (policy.Result, bool, error) { return f(in) }
 
-// Verify and Allows aren't asked by those tests.
+// Verify and Update aren't asked by those tests.
 func (engineFunc) Verify(policy.Input, *corev1.Pod) ([]policy.Denial, bool) { return nil, true }
-func (engineFunc) Allows(policy.Input, *corev1.Pod, *corev1.Pod) ([]policy.Denial, bool) {
-	return nil, true
+func (engineFunc) Update(policy.Input, *corev1.Pod, *corev1.Pod, policy.Subresource) ([]policy.Denial, *policy.AuditReport, bool) {
+	return nil, nil, true
 }
 
 // noClaims is the cache of a cluster without claims.

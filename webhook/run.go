@@ -201,7 +201,7 @@ func addWebhooks(ctx context.Context, mgr manager.Manager, o *Options) (*replica
 	} {
 		name := strings.TrimPrefix(path, "/")
 		log := o.Log.WithName(name)
-		handler := newHandler(decider{engine: policies, namespaces: namespaces, claims: claims, events: own.tellsOf(), log: log})
+		handler := newHandler(decider{webhook: name, engine: policies, namespaces: namespaces, claims: claims, events: own.tellsOf(), log: log})
 		mgr.GetWebhookServer().Register(path, &endpoint{webhook: name, handler: handler, inFlight: limit, log: log})
 	}
 	return own, nil

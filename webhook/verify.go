@@ -47,7 +47,11 @@ func (v *verifier) create(ctx context.Context, req *admission.Request, pod *core
 	if len(denials) > 0 {
 		return v.deny(req, pod, denials)
 	}
-	return v.judge(ctx, req, pod, identity, func(in policy.Input) ([]policy.Denial, bool) { return v.engine.Verify(in, pod) })
+	response := v.judge(ctx, req, pod, identity, func(in policy.Input) ([]policy.Denial, bool) { return v.engine.Verify(in, pod) })
+	if response.Allowed && (req.DryRun == nil || !*req.DryRun) {
+		v.fitted.count(policy.AppliedPolicies(pod)) // and not by the fitting webhook: a pod may be refused here, and tried again
+	}
+	return response
 }
 
 // unlabelled: this webhook is only asked about a pod without the hub label if the label was there before, or if the

@@ -41,6 +41,7 @@ type decider struct {
 	namespaces namespaceLabels
 	claims     claimCache
 	events     *events
+	fitted     *fittings
 	log        logr.Logger
 }
 

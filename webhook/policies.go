@@ -17,6 +17,7 @@ import (
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -45,6 +46,8 @@ type policies struct {
 	changed signal
 	// swapped are raised after current was replaced.
 	swapped []signal
+	// fitted counts what pods the policies fit; nil doesn't.
+	fitted  *fittings
 	current atomic.Pointer[policySet]
 	// now is time.Now, but for tests.
 	now func() time.Time
@@ -55,6 +58,8 @@ type policySet struct {
 	compiled *policy.Compiled
 	// unreadable are denials for the policies that can't be decoded, audited those of them that deny nothing.
 	unreadable, audited []policy.Denial
+	// verdicts are on each policy by itself, by uid.
+	verdicts map[types.UID]verdict
 	// versions are the policies' uids and generations: equal versions are equal policies.
 	versions string
 	// since is when requests began to be answered by this set, and older the one before it, for a while.
@@ -72,7 +77,7 @@ const (
 
 // watchPolicies follows both kinds. exempt are the product's own namespaces.
 func watchPolicies(ctx context.Context, c cache.Cache, exempt []string, log logr.Logger) (*policies, error) {
-	p := &policies{reader: c, exempt: exempt, log: log.WithName("policies"), changed: newSignal(), now: time.Now}
+	p := &policies{reader: c, exempt: exempt, log: log.WithName("policies"), changed: newSignal(), fitted: &fittings{}, now: time.Now}
 	return p, onPolicyEvents(ctx, c, toolscache.ResourceEventHandlerFuncs{
 		AddFunc: func(any) { p.changed.raise() },
 		UpdateFunc: func(old, changed any) {
@@ -232,6 +237,7 @@ func (p *policies) refresh(ctx context.Context) error {
 	set := compile(objects, p.exempt)
 	set.versions, set.since = versions, p.now()
 	set.older = p.current.Load().recent(set.since, maxSuperseded)
+	p.fitted.follow(objects)
 	p.current.Store(set)
 	p.report(len(objects), set)
 	for _, s := range p.swapped {
@@ -305,6 +311,7 @@ func compile(objects []unstructured.Unstructured, exempt []string) *policySet {
 		all.Namespaced = append(all.Namespaced, n)
 	}
 	set.compiled = policy.Compile(all)
+	set.verdicts = verdictsOf(objects, set)
 	return set
 }
 
@@ -327,13 +334,15 @@ func decodeSpec(object *unstructured.Unstructured) (*v1alpha1.SpawnPolicySpec, e
 // is for every pod of its namespace, or of the cluster.
 func unreadable(object *unstructured.Unstructured, err error) policy.Denial {
 	return policy.Denial{
-		Code: policy.PolicyInvalid,
-		Policy: &policy.PolicyRef{
-			Namespace: object.GetNamespace(), Name: object.GetName(), Generation: object.GetGeneration(),
-		},
+		Code:    policy.PolicyInvalid,
+		Policy:  new(refOf(object)),
 		Field:   "spec",
 		Message: "can't be read: " + strings.ReplaceAll(err.Error(), "\n", ", "),
 	}
+}
+
+func refOf(object *unstructured.Unstructured) policy.PolicyRef {
+	return policy.PolicyRef{Namespace: object.GetNamespace(), Name: object.GetName(), Generation: object.GetGeneration()}
 }
 
 // report logs which policies can't be used. The messages stay out of it: they may quote values.

@@ -43,11 +43,15 @@ func (v *verifier) create(ctx context.Context, req *admission.Request, pod *core
 		return v.deny(req, pod, []policy.Denial{unlabelled(pod)})
 	}
 	identity, denials := policy.IdentityOf(pod)
-	return v.judge(ctx, req, pod, identity, pod, func(in policy.Input) ([]policy.Denial, *policy.AuditReport, bool) {
+	response := v.judge(ctx, req, pod, identity, pod, func(in policy.Input) ([]policy.Denial, *policy.AuditReport, bool) {
 		in.Refused = append(denials, generated(pod)...)
 		found, ready := v.engine.Verify(in, pod)
 		return found, nil, ready // the caller has heard of the audited policies
 	})
+	if response.Allowed && (req.DryRun == nil || !*req.DryRun) {
+		v.fitted.count(policy.AppliedPolicies(pod)) // and not by the fitting webhook: a pod may be refused here, and tried again
+	}
+	return response
 }
 
 // unlabelled: this webhook is only asked about a pod without the hub label if the label was there before, or if the

@@ -140,7 +140,7 @@ func (p *compiledPolicy) compileSelection(path *field.Path) {
 	}
 	if p.cluster {
 		if p.spec.GroupMap != nil && len(p.spec.Groups) > 0 {
-			p.errs = append(p.errs, field.Invalid(path.Child("groupMap"), "", "can't stand beside groups: it says who is in which group, so it can't depend on one"))
+			p.errs = append(p.errs, field.Invalid(path.Child("groupMap"), "", "can't stand beside groups: it says who is in which group, so it can't depend on one; take groups out, or give groupMap a policy of its own"))
 		}
 		return
 	}

@@ -90,9 +90,10 @@ func decodeItems(into reflect.Value, value any, s shape, path *field.Path) field
 		if _, isObject := item.(tree); !isObject {
 			continue // asList has said so
 		}
-		errs = append(errs, decodeStrict(list.Index(i), item, paths[i])...)
+		faults := decodeStrict(list.Index(i), item, paths[i])
+		errs = append(errs, faults...)
 		// An item of a map may be a part, for a weaker layer's item of that key: see checkComplete.
-		if t, ok := item.(tree); ok && isList && s != anonymous && identity(t, s) == "" {
+		if t, ok := item.(tree); ok && len(faults) == 0 && isList && s != anonymous && identity(t, s) == "" {
 			errs = append(errs, identityRequired(s, paths[i]))
 		}
 	}

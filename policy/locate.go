@@ -59,7 +59,10 @@ func between(text, before, after string) (string, bool) {
 		return "", false
 	}
 	inner, _, found := strings.Cut(rest, after)
-	return inner, found
+	if !found {
+		return "", false
+	}
+	return inner, true
 }
 
 // path finds who wrote what stands at a path in the merged settings, and where.
@@ -113,6 +116,9 @@ func (l *locator) byKey(setting, id string) (Origin, bool) {
 	return o, has && id != "" && o.Policy != nil
 }
 
+// overlays are the settings whose keys are fields of a Kubernetes type.
+var overlays = map[string]bool{"containerSecurityContext": true, "extraContainerConfig": true, "extraPodConfig": true, "podSecurityContext": true}
+
 // source names a piece of the settings that a piece of the pod comes from.
 type source struct {
 	setting string
@@ -135,7 +141,11 @@ func (l *locator) find(s source) (*PolicyRef, string, bool) {
 	case tree:
 		for _, key := range slices.Sorted(maps.Keys(v)) {
 			if l.isItem(v[key], key, shape, s) {
-				return l.path(s.setting + "[" + key + "]" + s.rest)
+				at := "[" + key + "]"
+				if overlays[s.setting] {
+					at = "." + key
+				}
+				return l.path(s.setting + at + s.rest)
 			}
 		}
 	case []any:

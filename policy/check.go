@@ -39,6 +39,15 @@ func (c *Compiled) With(p Policies) *Compiled {
 	return out
 }
 
+// Refs are the policies, weakest first, those of the cluster before those of namespaces.
+func (c *Compiled) Refs() []PolicyRef {
+	refs := make([]PolicyRef, 0, len(c.policies))
+	for _, p := range c.policies {
+		refs = append(refs, p.ref)
+	}
+	return refs
+}
+
 // NamespacesWithPolicies are the names of the namespaces that have SpawnPolicies, in order.
 func (c *Compiled) NamespacesWithPolicies() []string {
 	var names []string

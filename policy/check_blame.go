@@ -88,12 +88,19 @@ func (b *blame) conflict(t trouble) (failure, bool) {
 func (b *blame) settings(t trouble) (failure, bool) {
 	if b.remains(t, bare, b.trial.identity) {
 		if t.Policy != nil && sameRef(*t.Policy, b.policy.ref) {
-			b.warn("spec.constraints", "no policy in "+b.scene.title+" sets what is asked for here, and servers there are denied: "+t.Denial.String())
+			b.warnOnce("spec.constraints", "denies servers in "+b.scene.title, t.Field+": "+t.Message)
 		}
 		return failure{}, false
 	}
 	path, message := b.place(t)
 	return failure{path: path, message: message}, true
+}
+
+// warnOnce gives one reason of perhaps many.
+func (b *blame) warnOnce(path, message, reason string) {
+	if !slices.ContainsFunc(b.warnings, func(w string) bool { return strings.HasPrefix(w, path+": "+message) }) {
+		b.warn(path, message+": "+reason)
+	}
 }
 
 func (b *blame) remains(t trouble, v variant, id Identity) bool {

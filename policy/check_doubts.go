@@ -49,7 +49,7 @@ func (k *checker) doubt(name string, value any, path *field.Path) {
 			k.warn(path.String(), "a privileged container can do on the node whatever root can: take it out, or add the capability that is needed")
 		}
 	case string:
-		if name == "image" && isLatest(v) {
+		if (name == "image" || name == "reference") && isLatest(v) {
 			k.warn(path.String(), fmt.Sprintf("image %q may be another one tomorrow: name a tag other than latest, or a digest", v))
 		}
 	case []any:
@@ -61,6 +61,9 @@ func (k *checker) doubt(name string, value any, path *field.Path) {
 			k.warn(path.String(), "a folder of the node is shared with the node and with all other pods that mount it: use a claim, unless that is meant")
 		}
 		for _, key := range slices.Sorted(maps.Keys(v)) {
+			if name == "rbd" && key == "image" {
+				continue // a disk
+			}
 			k.doubt(key, v[key], childOrKey(path, key))
 		}
 	}

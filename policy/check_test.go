@@ -12,9 +12,20 @@ import (
 
 // Every file of testdata/broken is refused: its last policy, beside those before it, for what stands in the comments at its start.
 func TestBrokenPoliciesAreRefusedWithPathAndMend(t *testing.T) {
-	files, err := filepath.Glob("testdata/broken/*.yaml")
+	const atLeast = 40
+	testRefusals(t, "testdata/broken", atLeast)
+}
+
+// What the schema of the API server refuses is refused in files too.
+func TestPoliciesThatTheSchemaRefusesAreRefusedInFiles(t *testing.T) {
+	testRefusals(t, "testdata/schema", 1)
+}
+
+func testRefusals(t *testing.T, folder string, atLeast int) {
+	t.Helper()
+	files, err := filepath.Glob(folder + "/*.yaml")
 	require.NoError(t, err)
-	require.GreaterOrEqual(t, len(files), 40)
+	require.GreaterOrEqual(t, len(files), atLeast)
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".yaml"), func(t *testing.T) {
 			data, err := os.ReadFile(file)

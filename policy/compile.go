@@ -115,6 +115,7 @@ func compilePolicy(ref PolicyRef, spec *v1alpha1.SpawnPolicySpec) *compiledPolic
 		p.errs = append(p.errs, field.InternalError(path, err))
 	}
 	p.hash = sha256.Sum256(encoded)
+	p.errs = append(p.errs, checkSchema(spec, path)...)
 	p.errs = append(p.errs, notBuiltYet(spec, path)...)
 	p.compileSelection(path)
 	p.defaults = p.compileBlock(spec.Defaults, path.Child("defaults"))

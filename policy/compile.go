@@ -124,6 +124,7 @@ func compilePolicy(ref PolicyRef, spec *v1alpha1.SpawnPolicySpec) *compiledPolic
 		p.errs = append(p.errs, field.InternalError(path, err))
 	}
 	p.hash = sha256.Sum256(encoded)
+	p.errs = append(p.errs, checkSchema(spec, path)...)
 	p.errs = append(p.errs, notBuiltYet(spec, path)...)
 	p.compileSelection(path)
 	p.defaults = p.compileBlock(spec.Defaults, path.Child("defaults"))
@@ -153,7 +154,7 @@ func (p *compiledPolicy) compileSelection(path *field.Path) {
 	}
 	if p.cluster {
 		if p.spec.GroupMap != nil && len(p.spec.Groups) > 0 {
-			p.errs = append(p.errs, field.Invalid(path.Child("groupMap"), "", "can't stand beside groups: it says who is in which group, so it can't depend on one"))
+			p.errs = append(p.errs, field.Invalid(path.Child("groupMap"), "", "can't stand beside groups: it says who is in which group, so it can't depend on one; take groups out, or give groupMap a policy of its own"))
 		}
 		if p.spec.GroupMap != nil && len(p.spec.MatchConditions) > 0 {
 			p.errs = append(p.errs, field.Invalid(path.Child("groupMap"), "", "can't stand beside matchConditions: they may ask for groups, and it says who is in which"))

@@ -186,7 +186,7 @@ func (p *compiledPolicy) readStrict(value, into any, path *field.Path) bool {
 		p.errs = append(p.errs, misfits(value, reflect.TypeOf(into), path)...)
 	}
 	for _, e := range strict {
-		p.errs = append(p.errs, field.Invalid(path, "", e.Error()))
+		p.errs = append(p.errs, strictError(e, reflect.TypeOf(into), path))
 	}
 	return err == nil && len(strict) == 0
 }

@@ -110,7 +110,8 @@ func TestTypedTextMeetsTheRulesOfItsSetting(t *testing.T) {
 		c := compiled(t, baseline+namespaced("n", "{profiles: [{slug: a, options: [{name: o, unlistedChoice: {settings: "+settings+"}}]}]}"))
 		d := denied(t, c, in)
 		assert.Equal(t, PolicyInvalid, d[0].Code)
-		assert.Equal(t, field, d[0].Field)
+		assert.Equal(t, "spec.profiles[0].options[0].unlistedChoice.settings."+field, d[0].Field)
+		assert.Equal(t, "n", d[0].Policy.Name)
 	}
 }
 

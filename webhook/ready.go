@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -27,6 +28,14 @@ type verdict struct {
 	profiles *int32
 }
 
+// denies says what an invalid policy does.
+func denies(object *unstructured.Unstructured) string {
+	if isAudited(object) {
+		return "Would deny, if it were enforced,"
+	}
+	return "Denies"
+}
+
 // verdictsOf judges the policies that a set was made of, by uid. The messages may quote them: whoever reads a policy's
 // status reads the policy.
 func verdictsOf(objects []unstructured.Unstructured, set *policySet) map[types.UID]verdict {
@@ -35,7 +44,7 @@ func verdictsOf(objects []unstructured.Unstructured, set *policySet) map[types.U
 		invalid[e.Policy] = append(invalid[e.Policy], e.Field+": "+e.Message)
 	}
 	unreadable := map[policy.PolicyRef]policy.Denial{}
-	for _, d := range set.unreadable {
+	for _, d := range slices.Concat(set.unreadable, set.audited) {
 		unreadable[*d.Policy] = d
 	}
 	verdicts := make(map[types.UID]verdict, len(objects))
@@ -51,11 +60,11 @@ func verdictsOf(objects []unstructured.Unstructured, set *policySet) map[types.U
 		}
 		if errs := invalid[ref]; len(errs) > 0 {
 			v.ready.Status, v.ready.Reason = metav1.ConditionFalse, v1alpha1.ReasonInvalid
-			v.ready.Message = "Denies the pods that it matches: " + firstOf(errs)
+			v.ready.Message = denies(object) + " the pods that it matches: " + firstOf(errs)
 		}
 		if d, is := unreadable[ref]; is {
 			v.ready.Status, v.ready.Reason = metav1.ConditionFalse, v1alpha1.ReasonUnreadable
-			v.ready.Message = "Denies every pod that it could be for: " + firstOf([]string{d.Field + ": " + d.Message})
+			v.ready.Message = denies(object) + " every pod that it could be for: " + firstOf([]string{d.Field + ": " + d.Message})
 			v.profiles = nil
 		}
 		verdicts[object.GetUID()] = v

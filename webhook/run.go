@@ -173,7 +173,7 @@ func addReadiness(mgr manager.Manager, draining *atomic.Bool, serving *certs.Ser
 	)
 }
 
-// addWebhooks wires /mutate and /verify: caches, policies, handlers.
+// addWebhooks wires /mutate, /verify and /validate-policy: caches, policies, handlers.
 func addWebhooks(ctx context.Context, mgr manager.Manager, o *Options) (*replica, error) {
 	namespaces, err := watchNamespaces(ctx, mgr.GetCache(), o.Log)
 	if err != nil {
@@ -206,5 +206,8 @@ func addWebhooks(ctx context.Context, mgr manager.Manager, o *Options) (*replica
 		})
 		mgr.GetWebhookServer().Register(path, &endpoint{webhook: name, handler: handler, inFlight: limit, log: log})
 	}
+	log := o.Log.WithName("validate-policy")
+	judge := &policyValidator{policies: policies, namespaces: namespaces, log: log}
+	mgr.GetWebhookServer().Register(ValidatePolicyPath, &endpoint{webhook: "validate-policy", handler: judge, inFlight: make(inFlight, policiesAtOnce), log: log})
 	return own, nil
 }

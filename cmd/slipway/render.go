@@ -48,6 +48,7 @@ func render(ctx context.Context, server *serverFlags, input *inputFlags, encode 
 	if err != nil {
 		return err
 	}
+	warn(io.err, r.warnings)
 	result, err := r.apply()
 	if err != nil {
 		return err

@@ -134,6 +134,8 @@ func (f *inputFlags) register(cmd *cobra.Command) {
 type request struct {
 	policies *policy.Compiled
 	input    policy.Input
+	// warnings are what is doubtful about the policies.
+	warnings []string
 	// owned are denials of the pod that is sent, whatever the policies say.
 	owned []policy.Denial
 }
@@ -167,7 +169,7 @@ func newRequest(ctx context.Context, server *serverFlags, more *inputFlags, in i
 	if sent.pod != nil && sent.pod.Namespace != "" && !server.hasNamespace {
 		namespace = sent.pod.Namespace
 	}
-	policies, err := more.files.load(ctx, namespace, in)
+	policies, err := more.files.load(ctx, policy.Namespace{Name: namespace, Labels: labels}, in)
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +178,7 @@ func newRequest(ctx context.Context, server *serverFlags, more *inputFlags, in i
 			return nil, invalid(err)
 		}
 	}
-	r := &request{policies: policies.compiled, owned: sent.owned, input: policy.Input{
+	r := &request{policies: policies.compiled, warnings: policies.warnings, owned: sent.owned, input: policy.Input{
 		Identity:  id,
 		Namespace: policy.Namespace{Name: namespace, Labels: labels},
 		Caller:    caller,

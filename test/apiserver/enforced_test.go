@@ -183,7 +183,7 @@ func TestNamespaceThatHidesTheNotebookIsDenied(t *testing.T) {
 		for _, block := range []string{"defaults", "enforced"} {
 			t.Run(block+"/"+name, func(t *testing.T) {
 				ns := w.Namespace(t)
-				w.Put(t, ns, enforcedByCluster, "\nkind: SpawnPolicy\nmetadata: {name: undo}\nspec: {"+block+": {"+settings+"}}\n")
+				w.PutUnjudged(t, ns, enforcedByCluster, "\nkind: SpawnPolicy\nmetadata: {name: undo}\nspec: {"+block+": {"+settings+"}}\n")
 				_, err := w.Launch(t, ns, nil)
 				assert.Contains(t, world.AsDenied(t, err).Codes(), policy.PolicyInvalid)
 			})

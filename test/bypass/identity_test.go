@@ -395,7 +395,7 @@ var templates = []attempt{
 	{"a template that reaches into objects", func(t *testing.T, w *world.World) {
 		for _, text := range []string{"{username.__class__}", "{username[0]}", "{username!r}", "{username:>1000000000}", "{0}", "{"} {
 			ns := w.Namespace(t)
-			w.Put(t, ns, world.HubLaunches, fmt.Sprintf("\nkind: SpawnPolicy\nmetadata: {name: t}\nspec: {defaults: {image: a, workingDir: %q}}\n", text))
+			w.PutUnjudged(t, ns, world.HubLaunches, fmt.Sprintf("\nkind: SpawnPolicy\nmetadata: {name: t}\nspec: {defaults: {image: a, workingDir: %q}}\n", text))
 			_, err := w.Launch(t, ns, nil)
 			world.RequireDenied(t, err, policy.PolicyInvalid, "spec.defaults.workingDir")
 		}
@@ -408,7 +408,7 @@ var templates = []attempt{
 			"spec.matchConditions": `{matchConditions: [{name: a, expression: "false"}]}`,
 		} {
 			ns := w.Namespace(t)
-			w.Put(t, ns, world.HubLaunches, "\nkind: SpawnPolicy\nmetadata: {name: t}\nspec: "+spec+"\n")
+			w.PutUnjudged(t, ns, world.HubLaunches, "\nkind: SpawnPolicy\nmetadata: {name: t}\nspec: "+spec+"\n")
 			_, err := w.Launch(t, ns, nil)
 			world.RequireDenied(t, err, policy.PolicyInvalid, field)
 		}

@@ -21,6 +21,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
@@ -29,6 +30,7 @@ import (
 	"github.com/slipway-hub/slipway/certs"
 	"github.com/slipway-hub/slipway/launcher"
 	"github.com/slipway-hub/slipway/policy"
+	"github.com/slipway-hub/slipway/policy/v1alpha1"
 	"github.com/slipway-hub/slipway/test/cluster"
 	"github.com/slipway-hub/slipway/webhook"
 )
@@ -100,7 +102,9 @@ var theCluster *cluster.Cluster
 func makeWorld(ctx context.Context) (*World, error) {
 	w := &World{Cluster: theCluster}
 	w.Admin = kubernetes.NewForConfigOrDie(w.Cluster.Config())
-	w.Dynamic = dynamic.NewForConfigOrDie(w.Cluster.Config())
+	quiet := rest.CopyConfig(w.Cluster.Config())
+	quiet.WarningHandlerWithContext = rest.NoWarnings{} // the tests' policies are doubtful often enough
+	w.Dynamic = dynamic.NewForConfigOrDie(quiet)
 	for _, step := range []func(context.Context) error{
 		w.installCRDs, w.makeAccounts, w.trySkeletonWithoutWebhook, w.startReplicas, w.register, w.installChart,
 	} {
@@ -235,7 +239,8 @@ func (w *World) register(ctx context.Context) error {
 	api := w.Admin.AdmissionregistrationV1()
 	_, mutateErr := api.MutatingWebhookConfigurations().Create(ctx, webhook.Configuration(at), metav1.CreateOptions{})
 	_, verifyErr := api.ValidatingWebhookConfigurations().Create(ctx, webhook.VerifyConfiguration(at, launchers), metav1.CreateOptions{})
-	if err := errors.Join(mutateErr, verifyErr); err != nil {
+	_, policyErr := api.ValidatingWebhookConfigurations().Create(ctx, webhook.PolicyConfiguration(at), metav1.CreateOptions{})
+	if err := errors.Join(mutateErr, verifyErr, policyErr, w.awaitJudge(ctx)); err != nil {
 		return err
 	}
 	err = Eventually(ctx, func() error {
@@ -247,6 +252,20 @@ func (w *World) register(ctx context.Context) error {
 	})
 	w.FirstReview = w.Gate.LastRequest()
 	return err
+}
+
+// awaitJudge waits until the API server has policies judged.
+func (w *World) awaitJudge(ctx context.Context) error {
+	broken := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"defaults": map[string]any{"unset": []any{"nothing"}}}}}
+	broken.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("SpawnPolicy"))
+	broken.SetName("broken")
+	return Eventually(ctx, func() error {
+		_, err := w.Policies("SpawnPolicy", "default").Create(ctx, broken, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		if err == nil || !strings.Contains(err.Error(), "Slipway PolicyInvalid") {
+			return fmt.Errorf("policies aren't judged yet: %w", err)
+		}
+		return nil
+	})
 }
 
 // Trusting is a client that trusts an authority, in PEM.

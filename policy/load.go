@@ -31,9 +31,7 @@ func Decode(name string, data []byte) (Policies, error) {
 			d.fail(n, "", err.Error())
 			break
 		}
-		if !isBlank(doc) {
-			d.document(n, doc)
-		}
+		d.document(n, doc)
 	}
 	if len(d.errs) > 0 {
 		return Policies{}, errors.Join(d.errs...)
@@ -70,7 +68,9 @@ func (d *decoder) document(n int, doc []byte) {
 		d.fail(n, "", notYAML(err))
 		return
 	}
-	d.object(n, data)
+	if string(data) != "null" || !isBlank(doc) {
+		d.object(n, data)
+	}
 }
 
 // notYAML says what is wrong with a document. A tab is what people can't see.
@@ -150,7 +150,8 @@ func (d *decoder) strict(n int, data []byte, into any) bool {
 	return len(strict) == 0
 }
 
-// isBlank: a document of comments alone is no document.
+// isBlank: a document of comments alone is no document. Only of what YAML finds nothing in: it ends lines, and comments, in more ways
+// than one.
 func isBlank(doc []byte) bool {
 	for line := range bytes.Lines(doc) {
 		if line = bytes.TrimSpace(line); len(line) > 0 && line[0] != '#' && !bytes.Equal(line, []byte("---")) {

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -45,27 +44,32 @@ type marker struct {
 var keyedMaps = append([]string{"nodeSelector", "limits", "requests", "matchLabels", "overhead", "allocatedResources", "fieldsV1", "extra",
 	"options", "attributes", "volumeAttributes", "capacity"}, namedMaps...)
 
-// mark goes through a document. list is the path by which the product knows the items of a list.
+// knownBy has the member by which the items of a list are the same before and after.
+var knownBy = map[string]string{
+	"containers": "name", "env": "name", "ephemeralContainers": "name", "imagePullSecrets": "name", "initContainers": "name",
+	"resourceClaims": "name", "volumeDevices": "devicePath", "volumeMounts": "mountPath", "volumes": "name",
+}
+
+// mark goes through a document; list is the name of the member that holds the value.
 func (m *marker) mark(value any, path, list string) {
 	switch v := value.(type) {
 	case tree:
 		m.seen[path]++
 		for key, below := range v {
 			if !slices.Contains(keyedMaps, key) {
-				m.mark(below, path+"."+key, list+"/"+key)
+				m.mark(below, path+"."+key, key)
 			}
 		}
 		mark := fmt.Sprintf("%d.%d0", len(m.marks), len(m.marks)) // not how a float would be written again
 		v["future"] = tree{"mark": json.Number(mark)}
 		m.marks[path] = mark
 	case []any:
-		identity := identityOfItems(list)
-		for i, item := range v {
-			at := identity(item)
-			if _, isObject := item.(tree); isObject && (at == "" || strings.HasSuffix(at, `=""`)) {
-				continue // it can't be found again
+		for _, item := range v {
+			if object, isObject := item.(tree); isObject {
+				if name, _ := object[knownBy[list]].(string); name != "" { // else it can't be found again
+					m.mark(item, path+"["+name+"]", "")
+				}
 			}
-			m.mark(item, path+"["+at+"]", list+"/"+strconv.Itoa(i))
 		}
 	}
 }

@@ -56,12 +56,34 @@ func mergeInAnyGroups(t *testing.T, specs []*v1alpha1.SpawnPolicySpec) {
 		require.Equal(t, asJSON(tr), asJSON(merge(tree{}, tr)), "over nothing")
 		require.Equal(t, asJSON(tr), asJSON(merge(tr, tree{})), "nothing over it")
 	}
+	if merged := merge(trees[1], trees[2]); merged != nil {
+		requireSays(t, merged, trees[2], "")
+	}
 	ab, bc := merge(trees[0], trees[1]), merge(trees[1], trees[2])
 	if ab == nil || bc == nil || !agree(trees[0], trees[1], trees[2]) {
 		return
 	}
 	left, right := merge(ab, trees[2]), merge(trees[0], bc)
 	require.Equal(t, sortedLists(left), sortedLists(right))
+}
+
+// requireSays: what the stronger says stands in what was merged, but for what is merged into a list.
+func requireSays(t *testing.T, merged, stronger any, path string) {
+	t.Helper()
+	said, isMap := stronger.(tree)
+	if !isMap {
+		require.Equal(t, stronger, merged, path)
+		return
+	}
+	if _, isList := merged.([]any); isList {
+		return
+	}
+	have, ok := merged.(tree)
+	require.True(t, ok, path)
+	for key, value := range said {
+		require.Contains(t, have, key, path)
+		requireSays(t, have[key], value, path+"."+key)
+	}
 }
 
 // agree says whether blocks say the same kind of thing, maps or others, wherever they speak of the same. If not, a value between two

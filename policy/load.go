@@ -34,9 +34,7 @@ func Decode(name string, data []byte) (Policies, error) {
 			d.fail(n, "", err.Error())
 			break
 		}
-		if !isBlank(doc) {
-			d.document(n, doc)
-		}
+		d.document(n, doc)
 	}
 	if len(d.errs) > 0 {
 		return Policies{}, errors.Join(d.errs...)
@@ -106,7 +104,9 @@ func (d *decoder) document(n int, doc []byte) {
 		d.fail(n, "", notYAML(err))
 		return
 	}
-	d.object(n, data)
+	if string(data) != "null" || !isBlank(doc) {
+		d.object(n, data)
+	}
 }
 
 // notYAML says what is wrong with a document. A tab is what people can't see.
@@ -203,7 +203,8 @@ func titleOf(object tree) string {
 	return kind + " " + name
 }
 
-// isBlank: a document of comments alone is no document.
+// isBlank: a document of comments alone is no document. Only of what YAML finds nothing in: it ends lines, and comments, in more ways
+// than one.
 func isBlank(doc []byte) bool {
 	for line := range bytes.Lines(doc) {
 		if line = bytes.TrimSpace(line); len(line) > 0 && line[0] != '#' && !bytes.Equal(line, []byte("---")) {

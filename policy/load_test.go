@@ -118,3 +118,15 @@ func TestCompileRefusesNullInAFragment(t *testing.T) {
 	assert.Equal(t, "spec.defaults.extraPodConfig.dnsPolicy", errs[0].Field)
 	assert.Contains(t, errs[0].Message, "unset")
 }
+
+// YAML ends lines in more ways than one.
+func TestAPolicyBehindACommentIsRead(t *testing.T) {
+	for _, end := range []string{"\n", "\r\n", "\r"} {
+		p, err := Decode("p.yaml", []byte(strings.ReplaceAll("# a comment\n"+header+"spec: {}\n", "\n", end)))
+		require.NoError(t, err)
+		assert.Len(t, p.Namespaced, 1, "%q", end)
+	}
+	p, err := Decode("p.yaml", []byte("# nothing\n\n---\n# but comments\n"))
+	require.NoError(t, err)
+	assert.Empty(t, p)
+}

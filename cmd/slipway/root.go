@@ -56,7 +56,7 @@ Exit codes: 0 good; 1 denied; 2 wrong usage or invalid input; 3 could not be don
 	root.SetIn(io.in)
 	root.SetOut(io.out)
 	root.SetErr(io.err)
-	root.AddCommand(newRender(io), newLaunch(io), newImport(io), newVersion(io))
+	root.AddCommand(newRender(io), newExplain(io), newLaunch(io), newImport(io), newVersion(io))
 	return root
 }
 

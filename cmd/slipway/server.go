@@ -54,6 +54,11 @@ func (f *serverFlags) complete(cmd *cobra.Command) {
 	f.hasUserID = cmd.Flags().Changed("user-id")
 }
 
+// says: a flag describes the server, beside its namespace.
+func (f *serverFlags) says() bool {
+	return f.hub+f.user+f.server+f.profile != "" || f.hasUserID || len(f.groups)+len(f.options)+len(f.env)+len(f.userAnnotations) > 0
+}
+
 // identity is what the flags say about the server; over is what it is put over. Every bad flag is in the error.
 func (f *serverFlags) identity(over policy.Identity) (policy.Identity, error) {
 	id := over
@@ -136,18 +141,16 @@ type request struct {
 	input    policy.Input
 	// warnings are what is doubtful about the policies.
 	warnings []string
-	// owned are denials of the pod that is sent, whatever the policies say.
-	owned []policy.Denial
 }
 
-// apply fits the pod. The error is a failure, and may be a denial.
+// apply fits the pod. The error is a failure, and may be a denial, which has a result beside it.
 func (r *request) apply() (*policy.Result, error) {
 	result, err := r.policies.Apply(r.input)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, failed(err)
-	}
-	if denials := slices.Concat(r.owned, result.Denials); len(denials) > 0 {
-		return nil, denied(denials)
+	case len(result.Denials) > 0:
+		return &result, denied(result.Denials)
 	}
 	return &result, nil
 }
@@ -162,9 +165,6 @@ func newRequest(ctx context.Context, server *serverFlags, more *inputFlags, in i
 	if err := errors.Join(sentErr, idErr, labelErr, callerErr, claimErr); err != nil {
 		return nil, invalid(err)
 	}
-	if denials := sent.unreadableBeside(server); len(denials) > 0 {
-		return nil, denied(denials)
-	}
 	namespace := server.namespace
 	if sent.pod != nil && sent.pod.Namespace != "" && !server.hasNamespace {
 		namespace = sent.pod.Namespace
@@ -178,7 +178,7 @@ func newRequest(ctx context.Context, server *serverFlags, more *inputFlags, in i
 			return nil, invalid(err)
 		}
 	}
-	r := &request{policies: policies.compiled, warnings: policies.warnings, owned: sent.owned, input: policy.Input{
+	r := &request{policies: policies.compiled, warnings: policies.warnings, input: policy.Input{
 		Identity:  id,
 		Namespace: policy.Namespace{Name: namespace, Labels: labels},
 		Caller:    caller,
@@ -186,6 +186,7 @@ func newRequest(ctx context.Context, server *serverFlags, more *inputFlags, in i
 		Sent:      sent.pod,
 		Surplus:   sent.surplus,
 		Shape:     sent.shape,
+		Refused:   append(sent.unreadableBeside(server), sent.owned...),
 	}}
 	if len(more.files) == 0 {
 		if err := r.askCluster(ctx, len(labels) == 0, len(more.claims) == 0); err != nil {

@@ -487,6 +487,8 @@ type FittedPods struct {
 	// Count is the number of pods that were fitted in the window; pods leave it in steps of five minutes. 0: none.
 	Count int64 `json:"count"`
 	// Window is the length of time that count is about.
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,5}[hms]){1,3}$`
 	Window metav1.Duration `json:"window"`
 	// LastTime is when a pod was fitted last, in the window or before. Unset: none is known of.
 	// +optional

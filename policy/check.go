@@ -329,6 +329,11 @@ func sourcesNamed(message string) []source {
 	if name, is := between(message, `volume "`, `"`); is {
 		from = append(from, source{"volumes", name, ""})
 	}
+	for _, name := range []string{"hostNetwork", "hostPID", "hostIPC"} {
+		if strings.Contains(message, name) {
+			from = append(from, source{"extraPodConfig", name, ""})
+		}
+	}
 	return from
 }
 

@@ -110,8 +110,12 @@ func (b *blame) remains(t trouble, v variant, id Identity) bool {
 // place finds where in this policy a trouble comes from. Of other policies that it comes from too, the message tells.
 func (b *blame) place(t trouble) (path, message string) {
 	message = t.Message
-	if t.Policy != nil && !sameRef(*t.Policy, b.policy.ref) {
-		message += " (" + t.Policy.String() + ")"
+	switch {
+	case t.Policy == nil:
+	case sameRef(*t.Policy, b.policy.ref):
+		message += ": keep to that, or change the constraint"
+	default:
+		message += " (" + t.Policy.String() + "): keep to that, or have it changed there"
 	}
 	var elsewhere []string
 	for _, where := range b.places(t.from) {

@@ -11,10 +11,20 @@ import (
 	"github.com/slipway-hub/slipway/policy/v1alpha1"
 )
 
-// Apply computes the fitted pod and the home claim of one server. Its steps, in this order, are the product: select the
-// policies, merge their settings, expand templates, build the pod, mutate it, assert again what is enforced, hold it against the
-// constraints. A denial is a result; an error is our own failure.
+// Apply computes the fitted pod and the home claim of one server, and what they would be if audited policies were enforced. A
+// denial is a result; an error is our own failure.
 func (c *Compiled) Apply(in Input) (Result, error) {
+	r, err := c.decide(in)
+	if c.whole == nil || err != nil {
+		return r, err
+	}
+	return c.audit(in, r), nil
+}
+
+// apply is Apply by the policies that are enforced. Its steps, in this order, are the product: select the
+// policies, merge their settings, expand templates, build the pod, mutate it, assert again what is enforced, hold it against the
+// constraints.
+func (c *Compiled) apply(in Input) (Result, error) {
 	x, denials, warnings := c.prepare(&in)
 	if len(denials) > 0 {
 		return Result{Denials: denials}, nil
@@ -26,28 +36,29 @@ func (c *Compiled) Apply(in Input) (Result, error) {
 		return Result{Denials: denials}, nil
 	}
 	pod, denials := x.fit(&warnings)
-	if len(denials) == 0 {
-		denials = constrain(pod, x.policies)
-	}
 	if len(denials) > 0 {
 		return Result{Denials: denials}, nil
+	}
+	if denials := x.constrain(pod); len(denials) > 0 {
+		return x.refusing(pod, denials), nil
 	}
 	r := Result{
 		Pod: pod.DeepCopy(), Claim: x.buildClaim(), Names: x.names, Warnings: abridgedWarnings(warnings), Applied: x.plan.applied, Kept: x.keeping(),
 	}
 	if in.Provenance {
-		r.Provenance = provenance(x.policies, x.sel)
+		r.Provenance = x.provenance()
 	}
 	return r, nil
 }
 
 // prepare selects and merges: what of the work doesn't depend on the server's names. Warnings are for the caller.
 func (c *Compiled) prepare(in *Input) (x *server, denials []Denial, warnings []string) {
-	policies, groups, asserted := c.selectPolicies(in)
-	if denials := refusals(policies, in, asserted); len(denials) > 0 {
+	s := c.selectPolicies(in)
+	policies := s.policies
+	if denials := append(refusals(policies, in, s.asserted), s.failed...); len(denials) > 0 {
 		return nil, denials, nil
 	}
-	sel, denials, warnings := choose(policies, in, groups)
+	sel, denials, warnings := choose(policies, in, s.groups)
 	if len(denials) > 0 {
 		return nil, denials, nil
 	}
@@ -55,15 +66,22 @@ func (c *Compiled) prepare(in *Input) (x *server, denials []Denial, warnings []s
 	if len(plan.errs) > 0 {
 		return nil, plan.errs, nil
 	}
-	return &server{in: in, plan: plan, s: plan.settings, hubNS: hubNamespace(policies, in), policies: policies, sel: sel}, nil, warnings
+	x = &server{
+		in: in, plan: plan, s: plan.settings, templates: plan.templates, hubNS: hubNamespace(policies, in), policies: policies, sel: sel,
+		groups: s.groups, run: s.run,
+	}
+	return x, nil, warnings
 }
 
-// expand gives the server its names and fills in the templates.
+// expand computes settings, gives the server its names and fills in the templates.
 func (x *server) expand() []Denial {
+	if denials := x.compute(); len(denials) > 0 {
+		return denials
+	}
 	return append(x.expandNames(), x.expandAll()...)
 }
 
-// fit makes the pod, from nothing or, in Keep, from the one that was sent, and asserts once more what is enforced.
+// fit makes the pod, from nothing or, in Keep, from the one that was sent, mutates it, and asserts once more what is enforced.
 func (x *server) fit(warnings *[]string) (*corev1.Pod, []Denial) {
 	if x.keeping() {
 		sent := x.in.Sent
@@ -76,6 +94,10 @@ func (x *server) fit(warnings *[]string) (*corev1.Pod, []Denial) {
 	}
 	pod := x.build()
 	x.keepMetadata(pod)
+	pod, denials := x.mutate(pod)
+	if len(denials) > 0 {
+		return nil, denials
+	}
 	return pod, x.reassert(pod)
 }
 
@@ -197,9 +219,11 @@ func abridgedWarnings(warnings []string) []string {
 }
 
 // provenance merges the layers again and notes who set what.
-func provenance(policies []*compiledPolicy, sel selection) []Origin {
+func (x *server) provenance() []Origin {
 	origins := map[string]Origin{}
-	layers := layersOf(policies, sel)
+	layers := layersOf(x.policies, x.sel)
+	strongest := slices.IndexFunc(layers, func(l layer) bool { return l.enforced() })
+	layers = slices.Insert(layers, strongest, x.computedLayers...)
 	for i := range layers {
 		l := &layers[i]
 		for _, u := range l.block.unset {

@@ -192,12 +192,12 @@ func (s *scene) locator(id Identity) (*locator, bool) {
 
 // selected is a server that isn't prepared any further than its layers.
 func (s *scene) selected(in *Input) *server {
-	policies, groups, _ := s.with.selectPolicies(in)
-	sel, denials, _ := choose(policies, in, groups)
+	chosen := s.with.selectPolicies(in)
+	sel, denials, _ := choose(chosen.policies, in, chosen.groups)
 	if len(denials) > 0 {
 		return nil
 	}
-	return &server{in: in, policies: policies, sel: sel}
+	return &server{in: in, policies: chosen.policies, sel: sel}
 }
 
 // counterpart is the place in this policy that makes another one invalid, as far as it can be told, and the other's place and

@@ -228,7 +228,7 @@ func (u unit) texts() []string {
 		"quay.io/jupyter/minimal-notebook:2026-01-05", "docker.io/library/python:3.14", "ghcr.io/example/image:1", "1", "4", "2Gi", "4G", "1.5", "0.5", "a", "data", "/data", "true",
 		"https://example.org/a.git", "2026-01-05", "v1.0", "main",
 	} {
-		if p := u.option.unlisted.pattern; p == nil || p.MatchString(text) {
+		if u.option.unlisted.permitted(text) {
 			texts = append(texts, text)
 		}
 	}
@@ -396,15 +396,15 @@ func (s *scene) members(groups []string) []string {
 }
 
 func (s *scene) admits(id *Identity, policies []*compiledPolicy, u unit) bool {
-	selected, groups, _ := s.with.selectPolicies(&Input{Identity: *id, Namespace: s.namespace})
+	selected := s.with.selectPolicies(&Input{Identity: *id, Namespace: s.namespace})
 	for _, p := range policies {
-		if !slices.Contains(selected, p) {
+		if !slices.Contains(selected.policies, p) {
 			return false
 		}
 	}
 	users, inGroups := u.allowances()
 	for i := range users {
-		if !permits(users[i], inGroups[i], id.User, groups) {
+		if !permits(users[i], inGroups[i], id.User, selected.groups) {
 			return false
 		}
 	}

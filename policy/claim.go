@@ -119,7 +119,7 @@ func adoptsUnlabelled(policies []*compiledPolicy) bool {
 
 // legacyClaimName is what pvcNameTemplate gave under the escape scheme.
 func (x *server) legacyClaimName() string {
-	t, ok := x.plan.templates.byText[deref(x.s.PVCNameTemplate)]
+	t, ok := x.templates.byText[deref(x.s.PVCNameTemplate)]
 	if !ok {
 		return ""
 	}

@@ -40,9 +40,12 @@ func (e PolicyError) Error() string { return e.Policy.String() + ": " + e.Field 
 
 // Compiled are policies in the form that pods are fitted from. It may be used by many goroutines at once.
 type Compiled struct {
+	// policies are those that are enforced.
 	policies []*compiledPolicy
-	exempt   []string
-	plans    planCache
+	// whole is the same with the audited policies as though they were enforced; nil where none is audited.
+	whole  *Compiled
+	exempt []string
+	plans  planCache
 }
 
 // compiledPolicy is one policy, read once.
@@ -56,7 +59,13 @@ type compiledPolicy struct {
 	defaults block
 	enforced block
 	profiles []*compiledProfile
-	errs     field.ErrorList
+	// What is CEL.
+	conditions  []compiledCondition
+	expressions []compiledExpression
+	mutations   []compiledMutation
+	validations []compiledValidation
+
+	errs field.ErrorList
 }
 
 // block is a settings block of a policy, with the place that it has there.
@@ -67,7 +76,7 @@ type block struct {
 }
 
 // Compile reads the policies. It never fails as a whole: what is wrong with a policy is in Errors, and the pods
-// that such a policy matches are denied.
+// that such a policy matches are denied, unless it is audited.
 func Compile(p Policies) *Compiled {
 	c := &Compiled{exempt: append([]string{metav1.NamespaceSystem}, p.Exempt...)}
 	for i := range p.Cluster {
@@ -83,7 +92,7 @@ func Compile(p Policies) *Compiled {
 		c.policies = append(c.policies, compilePolicy(PolicyRef{Namespace: ns, Name: o.Name, Generation: o.Generation}, &o.Spec))
 	}
 	slices.SortFunc(c.policies, weakestFirst)
-	return c
+	return c.enforcing()
 }
 
 // weakestFirst orders policies inside a layer: by priority, then by name. Cluster policies come before those of a
@@ -99,7 +108,7 @@ func weakestFirst(a, b *compiledPolicy) int {
 // Errors are all the errors of all policies, in a stable order.
 func (c *Compiled) Errors() []PolicyError {
 	var all []PolicyError
-	for _, p := range c.policies {
+	for _, p := range c.all() {
 		for _, e := range p.errs {
 			all = append(all, PolicyError{Policy: p.ref, Field: e.Field, Message: e.ErrorBody()})
 		}
@@ -122,6 +131,10 @@ func compilePolicy(ref PolicyRef, spec *v1alpha1.SpawnPolicySpec) *compiledPolic
 	p.enforced = p.compileBlock(spec.Enforced, path.Child("enforced"))
 	p.errs = append(p.errs, checkEnforcedUnset(p.enforced.unset, path.Child("enforced", "unset"))...)
 	p.compileProfiles(path.Child("profiles"))
+	p.compileConditions(path.Child("matchConditions"))
+	p.compileExpressions(path.Child("expressions"))
+	p.compileMutations(path.Child("mutations"))
+	p.compileValidations(path.Child("validations"))
 	p.errs = append(p.errs, checkAdditions(spec.Additions, path.Child("additions"))...)
 	if spec.Skeleton == v1alpha1.SkeletonKeep && len(spec.Profiles) > 0 {
 		p.errs = append(p.errs, field.Forbidden(path.Child("profiles"), profilesWithKeep))
@@ -142,6 +155,9 @@ func (p *compiledPolicy) compileSelection(path *field.Path) {
 	if p.cluster {
 		if p.spec.GroupMap != nil && len(p.spec.Groups) > 0 {
 			p.errs = append(p.errs, field.Invalid(path.Child("groupMap"), "", "can't stand beside groups: it says who is in which group, so it can't depend on one; take groups out, or give groupMap a policy of its own"))
+		}
+		if p.spec.GroupMap != nil && len(p.spec.MatchConditions) > 0 {
+			p.errs = append(p.errs, field.Invalid(path.Child("groupMap"), "", "can't stand beside matchConditions: they may ask for groups, and it says who is in which"))
 		}
 		return
 	}
@@ -214,11 +230,6 @@ func notBuiltYet(spec *v1alpha1.SpawnPolicySpec, path *field.Path) field.ErrorLi
 		name string
 		set  bool
 	}{
-		{"matchConditions", len(spec.MatchConditions) > 0},
-		{"expressions", len(spec.Expressions) > 0},
-		{"mutations", len(spec.Mutations) > 0},
-		{"validations", len(spec.Validations) > 0},
-		{"enforcement", spec.Enforcement == v1alpha1.Audit},
 		{"deleteClaims", spec.DeleteClaims != nil},
 	} {
 		if f.set {

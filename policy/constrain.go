@@ -16,10 +16,11 @@ import (
 	"github.com/slipway-hub/slipway/policy/v1alpha1"
 )
 
-// constrain holds the final pod against every policy's constraints. They deny, all of them at once; they never change.
-func constrain(pod *corev1.Pod, policies []*compiledPolicy) []Denial {
+// constrain holds the final pod against every policy's constraints and validations. They deny, all of them at once; they
+// never change.
+func (x *server) constrain(pod *corev1.Pod) []Denial {
 	var denials []Denial
-	for _, p := range policies {
+	for _, p := range x.policies {
 		c := p.spec.Constraints
 		if c == nil {
 			continue
@@ -30,7 +31,7 @@ func constrain(pod *corev1.Pod, policies []*compiledPolicy) []Denial {
 		v.podSecurity(pod, c.PodSecurity)
 		denials = append(denials, v.denials...)
 	}
-	return denials
+	return append(denials, x.validate(pod)...)
 }
 
 // checkConstraints checks the constraints themselves.

@@ -29,6 +29,10 @@ const (
 	OptionInvalid Code = "OptionInvalid"
 	// TemplateInvalid: a template could not be expanded for this server.
 	TemplateInvalid Code = "TemplateInvalid"
+	// ExpressionFailed: a CEL expression of a policy has no value for this server, or none that can be used.
+	ExpressionFailed Code = "ExpressionFailed"
+	// ValidationFailed: a validation of a policy is false for the fitted pod.
+	ValidationFailed Code = "ValidationFailed"
 	// ConstraintViolated: the fitted pod is outside a bound.
 	ConstraintViolated Code = "ConstraintViolated"
 	// FieldChanged: something fitted was changed, or a label or annotation that only the cluster's own may change.

@@ -105,6 +105,17 @@ type server struct {
 	names    Names
 	// ownClaim is the claim's name by the template, which names.Claim is unless another was chosen.
 	ownClaim string
+	// templates are the plan's, or with those of computed settings.
+	templates templates
+	// groups the user is in.
+	groups []string
+	// run is what expressions share; nil before the first.
+	run *evaluation
+	// computed are the settings that expressions gave, and computedLayers whose they are.
+	computed       assertion
+	computedLayers []layer
+	// ownKeys are labels and annotations that expressions and mutations set, beside those of the plan.
+	ownLabelKeys, ownAnnotationKeys []string
 }
 
 // value gives what a placeholder stands for.
@@ -187,7 +198,7 @@ func (x *server) expandText(text string) (string, error) {
 	if !isTemplate(text) {
 		return text, nil
 	}
-	t, ok := x.plan.templates.byText[text]
+	t, ok := x.templates.byText[text]
 	if !ok {
 		return "", fmt.Errorf("template %q was not compiled", text)
 	}
@@ -200,7 +211,7 @@ func (x *server) expandAll() []Denial {
 	own := *x.s
 	v := reflect.ValueOf(&own).Elem()
 	var denials []Denial
-	for _, at := range x.plan.templates.in {
+	for _, at := range x.templates.in {
 		e := expander{server: x}
 		v.Field(at).Set(e.expanded(v.Field(at)))
 		if e.err != nil {

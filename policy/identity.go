@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	sigsjson "sigs.k8s.io/json"
@@ -137,7 +136,7 @@ func (id *Identity) Annotations() map[string]string {
 	return a
 }
 
-// asJSON encodes lists and maps of text, which can't fail.
+// asJSON encodes text, lists and maps of it and Applied, which can't fail.
 func asJSON(v any) string {
 	b, err := json.Marshal(v)
 	if err != nil {
@@ -172,10 +171,23 @@ func (x *server) podAnnotations() map[string]string {
 	return annotations
 }
 
+// union is sorted.
+func union(a, b []string) []string {
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
 // applied is the value of the annotation that says which policies made the pod.
 func (x *server) applied() string {
-	if x.names.Claim == x.ownClaim {
+	if x.names.Claim == x.ownClaim && len(x.ownLabelKeys) == 0 && len(x.ownAnnotationKeys) == 0 {
 		return x.plan.appliedJSON
 	}
-	return strings.TrimSuffix(x.plan.appliedJSON, "}") + `,"claim":` + asJSON(x.names.Claim) + "}"
+	applied := x.plan.applied
+	applied.Labels = union(applied.Labels, x.ownLabelKeys)
+	applied.Annotations = union(applied.Annotations, x.ownAnnotationKeys)
+	if x.names.Claim != x.ownClaim {
+		applied.Claim = x.names.Claim
+	}
+	return asJSON(applied)
 }

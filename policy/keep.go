@@ -27,6 +27,10 @@ func (x *server) keep(sent *corev1.Pod) (pod *corev1.Pod, denials []Denial, warn
 	pod = sent.DeepCopy()
 	dropped := append(x.dropMetadata(pod), x.dropVariables(pod)...)
 	x.fill(pod)
+	x.assertLayer(pod, x.computed)
+	if pod, denials = x.mutate(pod); len(denials) > 0 {
+		return nil, denials, nil
+	}
 	if denials := x.reassert(pod); len(denials) > 0 {
 		return nil, denials, nil
 	}

@@ -125,7 +125,10 @@ func (d *decoder) object(n int, data []byte) {
 		return
 	}
 	if t["kind"] == "List" {
-		items, _ := t["items"].([]any)
+		items, isList := t["items"].([]any)
+		if !isList && t["items"] != nil {
+			d.fail(n, "items", "must be a list of policies")
+		}
 		for _, item := range items {
 			d.object(n, []byte(asJSON(item)))
 		}

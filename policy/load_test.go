@@ -25,6 +25,7 @@ func TestDecodeRefusesWithFileAndPath(t *testing.T) {
 		"quantity":          {header + "spec: {defaults: {memLimit: 4 Gigs}}", `bad.yaml: SpawnPolicy research/p: spec.defaults.memLimit: Invalid value: "4 Gigs": must be a quantity such as 2, 500m or 4Gi`},
 		"quantity in a map": {header + "spec: {constraints: {memLimit: {max: lots}}}", `bad.yaml: SpawnPolicy research/p: spec.constraints.memLimit.max: Invalid value: "lots": must be a quantity`},
 		"map for list":      {header + "spec: {profiles: [{slug: a, settings: {args: {a: b}}}]}", `bad.yaml: SpawnPolicy research/p: spec.profiles[0].settings.args: Invalid value: "{\"a\":\"b\"}": must be a list`},
+		"a List of no list": {"apiVersion: v1\nkind: List\nitems: {a: b}", "bad.yaml: items: must be a list of policies"},
 		"second of several": {header + "spec: {}\n---\n" + header + "spec: {nope: 1}", `bad.yaml: document 2: SpawnPolicy research/p: spec.nope: Invalid value: "nope": unknown field`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -84,7 +85,7 @@ func TestCompileNamesThePathOfEveryFault(t *testing.T) {
 		"unset nothing":           {"{defaults: {unset: [nodeSelecter]}}", "spec.defaults.unset[0]", "did you mean nodeSelector?"},
 		"container renamed":       {"{defaults: {extraContainerConfig: {name: nb}}}", "spec.defaults.extraContainerConfig.name", "always called notebook"},
 		"priority by hand":        {"{defaults: {extraPodConfig: {priority: 5}}}", "spec.defaults.extraPodConfig.priority", "computes it"},
-		"not built yet":           {"{validations: [{expression: 'true'}]}", "spec.validations", "isn't built yet"},
+		"not built yet":           {"{deleteClaims: true}", "spec.deleteClaims", "isn't built yet"},
 		"cluster-only field":      {"{groupMap: {staff: [alice]}}", "spec.groupMap", "belongs to a ClusterSpawnPolicy"},
 		"cluster-only selector":   {"{namespaceSelector: {}}", "spec.namespaceSelector", "belongs to a ClusterSpawnPolicy"},
 		"bad regex":               {"{profiles: [{slug: a, options: {x: {unlistedChoice: {validationRegex: '('}}}}]}", "spec.profiles[0].options[x].unlistedChoice.validationRegex", "RE2 syntax: error parsing regexp: missing closing )"},

@@ -52,6 +52,10 @@ type plan struct {
 	appliedJSON string
 	// usesClaim: the pod has a home claim, or names it. Claims are looked up only then.
 	usesClaim bool
+	// computing are the expressions; nil where there are none.
+	computing *computing
+	// mutations, in their order: the namespace's, then the cluster's.
+	mutations []ownedMutation
 	// additions say what may be added after the pod was fitted.
 	additions additions
 }
@@ -94,6 +98,7 @@ func (c *Compiled) planFor(policies []*compiledPolicy, sel selection) *plan {
 func newPlan(policies []*compiledPolicy, sel selection) *plan {
 	p := &plan{mode: skeletonMode(policies), adoptUnlabelled: adoptsUnlabelled(policies), additions: additionsOf(policies)}
 	layers := layersOf(policies, sel)
+	p.computing, p.mutations = computingOf(policies, layers), mutationsOf(policies)
 	merged := p.merge(layers)
 	if len(p.errs) > 0 {
 		return p
@@ -125,7 +130,7 @@ func newPlan(policies []*compiledPolicy, sel selection) *plan {
 			p.metadataDeny = append(p.metadataDeny, m.Deny...)
 		}
 	}
-	p.usesClaim = isTrue(p.settings.StoragePVCEnsure) || p.templates.name("pvc_name")
+	p.usesClaim = isTrue(p.settings.StoragePVCEnsure) || p.templates.name("pvc_name") || p.computing.gives("storagePvcEnsure")
 	p.applied.Labels, p.applied.Annotations = p.governedKeys()
 	encoded, err := json.Marshal(p.applied)
 	if err != nil {

@@ -138,11 +138,9 @@ func TestAssertingTwiceChangesNothing(t *testing.T) {
 		if len(r.Denials) > 0 {
 			return
 		}
-		policies, groups, _ := c.selectPolicies(&in)
-		sel, _, _ := choose(policies, &in, groups)
-		x := &server{in: &in, plan: c.planFor(policies, sel), s: c.planFor(policies, sel).settings, hubNS: "jupyter"}
-		require.Empty(t, x.expandNames())
-		require.Empty(t, x.expandAll())
+		x, denials, _ := c.prepare(&in)
+		require.Empty(t, denials)
+		require.Empty(t, x.expand())
 		again := r.Pod.DeepCopy()
 		require.Empty(t, x.reassert(again))
 		assert.Equal(t, r.Pod, again)

@@ -39,7 +39,11 @@ func prefixed(origins map[string]Origin, prefix string) []Origin {
 
 func (l *layer) record(origins map[string]Origin, key string, path *field.Path, setting string, below []Origin) {
 	o := Origin{Setting: key, Lands: definitions[setting].lands, Layer: l.name, Policy: l.policy}
-	if l.policy != nil {
+	switch {
+	case l.policy == nil:
+	case l.name == layerExpression:
+		o.Path = l.block.path.String()
+	default:
 		o.Path = path.String()
 	}
 	for _, weaker := range below {

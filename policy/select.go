@@ -7,23 +7,53 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// selectPolicies gives the policies that are for this server, in the order of c.policies, the groups that the user
-// is in, and those of them that rest on the hub's word: none where a policy has a groupMap.
-func (c *Compiled) selectPolicies(in *Input) (selected []*compiledPolicy, groups, asserted []string) {
+// selected are the policies that are for a server.
+type selected struct {
+	// policies in the order of Compiled.policies.
+	policies []*compiledPolicy
+	// groups that the user is in, and those of them that rest on the hub's word: none where a policy has a groupMap.
+	groups, asserted []string
+	// failed are match conditions without a value. Their policies are among those that match.
+	failed []Denial
+	// run is what expressions share; nil where none was needed.
+	run *evaluation
+}
+
+func (c *Compiled) selectPolicies(in *Input) selected {
 	var candidates []*compiledPolicy
 	for _, p := range c.policies {
 		if c.concerns(p, in) {
 			candidates = append(candidates, p)
 		}
 	}
-	groups, mapped := groupsOf(candidates, in)
-	if !mapped {
-		asserted = groups
+	var s selected
+	var mapped bool
+	if s.groups, mapped = groupsOf(candidates, in); !mapped {
+		s.asserted = s.groups
 	}
-	selected = slices.DeleteFunc(candidates, func(p *compiledPolicy) bool {
-		return len(p.spec.Groups) > 0 && !intersects(p.spec.Groups, groups)
+	s.policies = slices.DeleteFunc(candidates, func(p *compiledPolicy) bool {
+		return len(p.spec.Groups) > 0 && !intersects(p.spec.Groups, s.groups) || len(p.conditions) > 0 && !s.meets(p, in)
 	})
-	return selected, groups, asserted
+	return s
+}
+
+// meets says whether all conditions of a policy are true. One without a value is as good as true, and denies.
+func (s *selected) meets(p *compiledPolicy, in *Input) bool {
+	if s.run == nil {
+		s.run = newEvaluation(in, s.groups)
+	}
+	var failed []Denial
+	for i := range p.conditions {
+		c := &p.conditions[i]
+		switch met, err := c.program.Bool(&s.run.variables, nil, &s.run.budget); {
+		case err != nil:
+			failed = append(failed, denyf(ExpressionFailed, &p.ref, c.path.String(), "%v", err))
+		case !met:
+			return false // as for admission webhooks, whatever others say
+		}
+	}
+	s.failed = append(s.failed, failed...)
+	return true
 }
 
 // concerns decides all of a policy's selection but its groups.

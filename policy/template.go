@@ -103,6 +103,11 @@ func (t *template) expand(value func(name string) (string, error)) (string, erro
 	return whole[:max(kept, len(strings.TrimRight(whole, "-")))], nil
 }
 
+// doubledBraces gives text that stays as it is when it is expanded as a template.
+func doubledBraces(text string) string {
+	return strings.NewReplacer("{", "{{", "}", "}}").Replace(text)
+}
+
 // substituteValue puts what a user typed in the place of {value}, as KubeSpawner does for unlisted choices: other
 // placeholders stay for later, doubled braces become single ones. In text that is expanded later, braces of the value are doubled, so that
 // what a user typed is never read as a template.
@@ -111,7 +116,7 @@ func substituteValue(text, value string, expandedLater bool) string {
 		return text
 	}
 	if expandedLater {
-		value = strings.NewReplacer("{", "{{", "}", "}}").Replace(value)
+		value = doubledBraces(value)
 	}
 	var b strings.Builder
 	for i := 0; i < len(text); {

@@ -12,14 +12,20 @@ import (
 // fitted is still there, nothing was added that additions doesn't allow, enforced settings would change nothing, and every
 // constraint holds.
 //
-// in.Identity and in.Caller are those of the request; in.Claim, in.Sent and in.Surplus aren't used. known is false where
-// the pod was fitted by other policies, or other generations of them, than these: then nothing is said about it.
+// in.Identity, in.Caller and in.Refused are those of the request; in.Claim, in.Sent and in.Surplus aren't used. known is false where
+// the pod was fitted by other policies, or other generations of them, than these: then nothing is said about it. Where audited
+// policies alone match, a pod that wasn't fitted passes.
 func (c *Compiled) Verify(in Input, pod *corev1.Pod) (denials []Denial, known bool) {
 	applied, err := appliedTo(pod)
-	if err != nil {
+	switch {
+	case err != nil && !IsFitted(pod) && c.leavesAlone(&in, c.auditing(&in)):
+		return nil, true
+	case len(in.Refused) > 0:
+		return in.Refused, true
+	case err != nil:
 		return []Denial{*err}, true
 	}
-	policies, _, _ := c.selectPolicies(&in)
+	policies := c.selectPolicies(&in).policies
 	if len(policies) == 0 || applied.Hash != hashOf(policies) || !slices.Equal(applied.Policies, refsOf(policies)) {
 		return nil, false
 	}
@@ -37,7 +43,7 @@ func (c *Compiled) Verify(in Input, pod *corev1.Pod) (denials []Denial, known bo
 		return denials, true
 	}
 	denials = append(x.differs(want, pod), ownerDenials(pod)...)
-	return append(denials, constrain(pod, x.policies)...), true
+	return append(denials, x.constrain(pod)...), true
 }
 
 // differs says in what a final pod isn't the fitted one. A kept pod was made of what the hub sent, which isn't known any more: the

@@ -34,7 +34,7 @@ type Options struct {
 	// namespace, every verb on leases.
 	Config *rest.Config
 	// Namespace is where this replica runs; there it reports by which policies it answers. Empty: it writes nothing
-	// into the cluster, so policies get no condition Enforced, and denials no Events.
+	// into the cluster, so policies get no status, and denials no Events.
 	Namespace string
 	// Identity is this replica's name among all in the namespace. Empty: the host's name and a random suffix.
 	Identity string
@@ -201,7 +201,9 @@ func addWebhooks(ctx context.Context, mgr manager.Manager, o *Options) (*replica
 	} {
 		name := strings.TrimPrefix(path, "/")
 		log := o.Log.WithName(name)
-		handler := newHandler(decider{engine: policies, namespaces: namespaces, claims: claims, events: own.tellsOf(), log: log})
+		handler := newHandler(decider{
+			webhook: name, engine: policies, namespaces: namespaces, claims: claims, events: own.tellsOf(), fitted: policies.fitted, log: log,
+		})
 		mgr.GetWebhookServer().Register(path, &endpoint{webhook: name, handler: handler, inFlight: limit, log: log})
 	}
 	log := o.Log.WithName("validate-policy")

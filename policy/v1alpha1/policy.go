@@ -16,7 +16,11 @@ import (
 // +kubebuilder:printcolumn:name="Hubs",type=string,JSONPath=`.spec.hubs`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Enforced",type=string,JSONPath=`.status.conditions[?(@.type=="Enforced")].status`
+// +kubebuilder:printcolumn:name="Profiles",type=integer,JSONPath=`.status.profiles`
+// +kubebuilder:printcolumn:name="Fitted",type=integer,JSONPath=`.status.fitted.count`
+// +kubebuilder:printcolumn:name="Last Fitted",type=date,priority=1,JSONPath=`.status.fitted.lastTime`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
 // +kubebuilder:validation:XValidation:rule="!has(self.spec.namespaceSelector)",message="spec.namespaceSelector belongs to a ClusterSpawnPolicy: a SpawnPolicy is for its own namespace"
 // +kubebuilder:validation:XValidation:rule="!has(self.spec.groupMap)",message="spec.groupMap belongs to a ClusterSpawnPolicy: only the platform team may say who is in which group"
 type SpawnPolicy struct {
@@ -48,7 +52,11 @@ type SpawnPolicyList struct {
 // +kubebuilder:printcolumn:name="Hubs",type=string,JSONPath=`.spec.hubs`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Enforced",type=string,JSONPath=`.status.conditions[?(@.type=="Enforced")].status`
+// +kubebuilder:printcolumn:name="Profiles",type=integer,JSONPath=`.status.profiles`
+// +kubebuilder:printcolumn:name="Fitted",type=integer,JSONPath=`.status.fitted.count`
+// +kubebuilder:printcolumn:name="Last Fitted",type=date,priority=1,JSONPath=`.status.fitted.lastTime`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
 type ClusterSpawnPolicy struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
@@ -87,7 +95,9 @@ type SpawnPolicySpec struct {
 	// +listType=set
 	Groups []string `json:"groups,omitempty"`
 
-	// MatchConditions are CEL expressions that must all be true for this policy to be used. Empty: always.
+	// MatchConditions are CEL expressions that must all be true for this policy to be used. Variables: user (name, id,
+	// annotations), server (name), hub (name), groups, namespaceObject (metadata.name, metadata.labels). One without a value
+	// denies the pod, unless another is false. Empty: always.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
@@ -148,11 +158,19 @@ type SpawnPolicySpec struct {
 	// +kubebuilder:validation:MaxItems=256
 	Profiles []Profile `json:"profiles,omitempty"`
 
-	// Expressions give a setting a value computed by CEL.
+	// Expressions give settings values computed by CEL: by setting, or by one item of it as in unset (uid,
+	// environment[COURSE]). Such a value wins over defaults, profiles and choices, not over what is enforced; a namespace's
+	// gives way to the cluster's. optional.none() and null say nothing. Variables: those of matchConditions, profile (the
+	// chosen slug, "" where there are none) and options (the choice by option). The value is no template.
 	// +optional
+	// +kubebuilder:validation:MaxProperties=128
 	Expressions map[string]string `json:"expressions,omitempty"`
 
-	// Mutations change the built pod, in the form of MutatingAdmissionPolicy.
+	// Mutations change the built pod, in the form of MutatingAdmissionPolicy: those of namespaces, then the cluster's, then
+	// what is enforced is put on once more. Variables: those of expressions and object, the pod so far. Labels and
+	// annotations that say who the server is for can't be changed. The lists that mutations add to are there even if empty:
+	// volumes, tolerations, initContainers, and env and volumeMounts of containers. With skeleton Keep, applying one twice must give what
+	// applying it once gives.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
@@ -166,7 +184,7 @@ type SpawnPolicySpec struct {
 	// +optional
 	Constraints *Constraints `json:"constraints,omitempty"`
 
-	// Validations are CEL expressions over the final pod that deny it when false.
+	// Validations are CEL expressions over the final pod that deny it when false. Variables: as for mutations.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
@@ -373,6 +391,7 @@ type Validation struct {
 	Expression string `json:"expression"`
 	// +optional
 	Message string `json:"message,omitempty"`
+	// MessageExpression is CEL that gives the message, in one line of text; where it gives none, Message is said.
 	// +optional
 	MessageExpression string `json:"messageExpression,omitempty"`
 }
@@ -417,8 +436,25 @@ type ImageRule struct {
 // +kubebuilder:validation:Enum=privileged;baseline;restricted
 type PodSecurityLevel string
 
-// ConditionEnforced is True once no replica of the webhook answers by an older generation of the policy.
-const ConditionEnforced = "Enforced"
+// The conditions of a policy.
+const (
+	// ConditionReady is True where pods can be fitted by the policy as it is written. Where it is False, the pods that the
+	// policy matches are denied. It speaks of this policy alone: what two policies can't both say shows in the pods' denials.
+	ConditionReady = "Ready"
+	// ConditionEnforced is True once no replica of the webhook answers by an older generation of the policy.
+	ConditionEnforced = "Enforced"
+)
+
+// The reasons of ConditionReady.
+const (
+	// ReasonValid: nothing is wrong with the policy.
+	ReasonValid = "Valid"
+	// ReasonInvalid: the message has the path of what is wrong, and a sentence.
+	ReasonInvalid = "Invalid"
+	// ReasonUnreadable: the webhook can't read the policy, and so can't tell whom it is for: every pod of its namespace, or of
+	// the cluster, is denied.
+	ReasonUnreadable = "Unreadable"
+)
 
 // The reasons of ConditionEnforced.
 const (
@@ -428,7 +464,7 @@ const (
 	ReasonAllReplicas = "AllReplicas"
 )
 
-// SpawnPolicyStatus says how a policy fares.
+// SpawnPolicyStatus says how a policy fares. The webhook writes it, and corrects what others write there.
 type SpawnPolicyStatus struct {
 	// ObservedGeneration is the generation that the conditions speak of.
 	// +optional
@@ -437,4 +473,22 @@ type SpawnPolicyStatus struct {
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// Profiles is how many profiles this policy offers. Unset: the policy can't be read, or wasn't yet.
+	// +optional
+	Profiles *int32 `json:"profiles,omitempty"`
+	// Fitted counts the pods that this policy had a part in fitting. Unset: it wasn't counted yet.
+	// +optional
+	Fitted *FittedPods `json:"fitted,omitempty"`
+}
+
+// FittedPods counts pods over a window that ends now. It is for people to read, about right and up to a minute old: what a
+// replica of the webhook counted goes with that replica, and a pod that is refused after the webhook (by a quota) counts.
+type FittedPods struct {
+	// Count is the number of pods that were fitted in the window; pods leave it in steps of five minutes. 0: none.
+	Count int64 `json:"count"`
+	// Window is the length of time that count is about.
+	Window metav1.Duration `json:"window"`
+	// LastTime is when a pod was fitted last, in the window or before. Unset: none is known of.
+	// +optional
+	LastTime *metav1.Time `json:"lastTime,omitempty"`
 }

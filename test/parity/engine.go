@@ -45,16 +45,20 @@ func refusedByImport(problems error) Fitted {
 	return Fitted{Refused: []string{"import: " + problems.Error()}}
 }
 
-// FitPolicy has the engine make the server under a policy. It is written and read back first: a policy that
-// can't be kept in a file would be of no use.
-func FitPolicy(c Case, answer Answer, imported *v1alpha1.SpawnPolicy) (Fitted, error) {
-	file, err := json.Marshal(imported)
-	if err != nil {
-		return Fitted{}, fmt.Errorf("write the policy: %w", err)
+// FitPolicy has the engine make the server under a policy, and those beside it. They are written and read back first: a
+// policy that can't be kept in a file would be of no use.
+func FitPolicy(c Case, answer Answer, imported *v1alpha1.SpawnPolicy, beside ...*v1alpha1.SpawnPolicy) (Fitted, error) {
+	var file []byte
+	for _, p := range append([]*v1alpha1.SpawnPolicy{imported}, beside...) {
+		document, err := json.Marshal(p)
+		if err != nil {
+			return Fitted{}, fmt.Errorf("write the policy: %w", err)
+		}
+		file = append(append(file, "---\n"...), append(document, '\n')...)
 	}
 	policies, err := policy.Decode("imported.yaml", file)
 	if err != nil {
-		return Fitted{}, fmt.Errorf("read the imported policy back: %w", err)
+		return Fitted{}, fmt.Errorf("read the policies back: %w", err)
 	}
 	result, err := policy.Compile(policies).Apply(c.input(imported.Namespace, answer.HubEnv))
 	if err != nil {
@@ -103,7 +107,7 @@ func (c Case) input(namespace string, env map[string]string) policy.Input {
 	delete(options, "profile")
 	return policy.Input{
 		Identity: policy.Identity{
-			Hub: hub, User: c.User, Server: c.Server, UserID: &id, Groups: c.Groups,
+			Hub: hub, User: c.User, Server: c.Server, UserID: &id, Groups: c.Groups, UserAnnotations: c.AuthState,
 			Profile: profile, Options: options, Env: env,
 		},
 		Namespace: policy.Namespace{Name: namespace},

@@ -29,12 +29,17 @@ const patience = time.Minute
 type Case struct {
 	// Settings are KubeSpawner's traits by their Python names, as JSON values; and internal_ssl.
 	Settings map[string]any `json:"settings,omitempty"`
-	User     string         `json:"user"`
+	// Python are settings that JSON can't hold, by trait or trait[key]: the source of an expression, or of a function.
+	// Only KubeSpawner sees them.
+	Python map[string]string `json:"python,omitempty"`
+	User   string            `json:"user"`
 	// Server is the unescaped server name; "" is the default server.
 	Server string `json:"server,omitempty"`
 	// UserID is the hub's number of the user; 7 where it is nil.
 	UserID *int64   `json:"user_id,omitempty"`
 	Groups []string `json:"groups,omitempty"`
+	// AuthState is what the authenticator knows about the user; user.annotations on our side.
+	AuthState map[string]string `json:"auth_state,omitempty"`
 	// HubNamespace is where the hub itself runs; "default" where it is empty.
 	HubNamespace string `json:"namespace,omitempty"`
 	// Options are what the user chose: "profile", option names and NAME--unlisted-choice.

@@ -4,6 +4,9 @@ A request is {"traits": true}, which is answered with all settings that there ar
 
     settings        KubeSpawner traits by name, as a configuration file would set them; and internal_ssl, which
                     a hub sets on its spawners when it runs with internal TLS
+    python          settings that JSON can't hold, by trait or by trait[key], as Python source: an expression (a
+                    lambda, or a list that holds some), or statements of which the last defines the function
+    auth_state      what the authenticator knows about the user; default nothing
     user, server    unescaped names; no server is the default server
     user_id         the hub's number of the user, default 7
     groups          names of the user's groups
@@ -18,6 +21,7 @@ environment that the hub gives, whatever the pod's settings are. Or an error wit
 KubeSpawner raised one. Every request has a configuration of its own; nothing survives it.
 """
 
+import ast
 import asyncio
 import json
 import logging
@@ -29,6 +33,7 @@ from types import SimpleNamespace
 import jupyterhub
 import kubespawner
 import kubespawner.spawner as implementation
+from jupyterhub.utils import maybe_future
 from kubernetes_asyncio.client import ApiClient, Configuration
 from traitlets.config import Config
 from traitlets.traitlets import Sentinel, Union
@@ -94,16 +99,43 @@ def without_cluster():
     implementation.shared_client = lambda *args, **kwargs: None
 
 
+def run(source):
+    """The value of an expression, or the function that the last of several statements defines."""
+    last = ast.parse(source).body[-1]
+    if isinstance(last, ast.Expr):
+        return eval(source, {})  # noqa: S307 -- what a hub's configuration file is, too
+    scope = {}
+    exec(source, scope)  # noqa: S102 -- likewise
+    return scope[last.name]
+
+
+def with_python(settings, python):
+    """The settings, and those that are given as source."""
+    settings = dict(settings)
+    for path, source in python.items():
+        name, _, key = path.removesuffix("]").partition("[")
+        settings[name] = {**settings.get(name, {}), key: run(source)} if key else run(source)
+    return settings
+
+
+class User(SimpleNamespace):
+    """A user as spawners and functions of a hub's configuration see it."""
+
+    async def get_auth_state(self):
+        return dict(self.auth_state)
+
+
 def make_spawner(request, settings):
     """A spawner as the hub makes it at the start of a server."""
     config = Config()
     config.KubeSpawner.update(settings)
     internal_ssl = config.KubeSpawner.pop("internal_ssl", False)
-    user = SimpleNamespace(
+    user = User(
         name=request["user"],
         id=request.get("user_id", 7),
         url="/user/x/",
         groups=[SimpleNamespace(name=name) for name in request.get("groups") or ()],
+        auth_state=request.get("auth_state") or {},
     )
     arguments = {
         "config": config,
@@ -145,20 +177,27 @@ def host(spawner):
 
 async def make_server(request, serialise):
     """What KubeSpawner makes of one server."""
-    settings = request.get("settings") or {}
     os.environ.update(request.get("env") or {})
     try:
-        spawner = make_spawner(request, settings)
-        # This is the hub's order: groups, then what the user chose, then the spawner's profiles.
+        spawner = make_spawner(request, settings_of(request))
+        # This is the hub's order: what is known about the user, groups, what the user chose, then profiles.
         spawner.user_options = request.get("options") or {}
+        await spawner.run_auth_state_hook(await spawner.user.get_auth_state())
         if request.get("groups"):
             await spawner.apply_group_overrides()
         if spawner.apply_user_options:
             await spawner._run_apply_user_options(spawner.user_options)
+        await maybe_future(spawner.run_pre_spawn_hook())
         await spawner.load_user_options()
+        claim = spawner.get_pvc_manifest() if spawner.storage_pvc_ensure else None
+        pod = await spawner.get_pod_manifest()
+        if spawner.modify_pod_hook:
+            pod = await maybe_future(spawner.modify_pod_hook(spawner, pod))
+            if pod is None:  # a hook that forgot its return; the request to create the pod would raise this
+                raise AttributeError("'NoneType' object has no attribute 'metadata'")
         answer = {
-            "pod": serialise(await spawner.get_pod_manifest()),
-            "claim": serialise(spawner.get_pvc_manifest()) if spawner.storage_pvc_ensure else None,
+            "pod": serialise(pod),
+            "claim": serialise(claim),
             "names": {
                 "pod": spawner.pod_name,
                 "claim": spawner.pvc_name,
@@ -175,9 +214,14 @@ async def make_server(request, serialise):
             del os.environ[name]
 
 
+def settings_of(request):
+    """All settings of a request, those in Python too."""
+    return with_python(request.get("settings") or {}, request.get("python") or {})
+
+
 def profiles(request):
     """The slugs of the profiles that a user has, and the choices of each profile's options."""
-    spawner = make_spawner(request, request.get("settings") or {})
+    spawner = make_spawner(request, settings_of(request))
     listed = spawner._get_initialized_profile_list(spawner._sorted_dict_values(spawner.profile_list))
     return [
         {

@@ -170,7 +170,10 @@ func TestDoubtfulThingsAreAdmittedWithAWarning(t *testing.T) {
 			clusterwide("c", "{enforced: {memLimit: 1Gi}}") + namespaced("n", "{defaults: {memGuarantee: 2Gi}}"), refC,
 			"spec.enforced.memLimit: in namespace research: 2Gi of memory are guaranteed and 1Gi is the limit",
 		},
-		"text that nobody can type": {baseline + namespaced("n", "{profiles: [{slug: a, options: {m: {unlistedChoice: {validationRegex: 'v1\\.0', settings: {memLimit: '{value}'}}}}}]}"), refN, "no text was found that a user could type here"},
+		"a fact that the sample lacks":       {baseline + namespaced("n", `{expressions: {uid: "int(user.annotations['uid'])"}}`), refN, "user alice would be denied: SpawnPolicy research/n: spec.expressions[uid]"},
+		"a size that the sample lacks":       {baseline + namespaced("n", `{expressions: {image: "user.annotations[?'image'].orValue('')"}}`), refN, "spec.expressions[image]: user alice would get no server: the pod's spec.containers[notebook].image: the container has no image"},
+		"a validation that the sample fails": {baseline + namespaced("n", `{validations: [{expression: "'team' in user.annotations", message: no team}]}`), refN, "no team"},
+		"text that nobody can type":          {baseline + namespaced("n", "{profiles: [{slug: a, options: {m: {unlistedChoice: {validationRegex: 'v1\\.0', settings: {memLimit: '{value}'}}}}}]}"), refN, "no text was found that a user could type here"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := found(t, tc.text, tc.ref)
@@ -214,6 +217,21 @@ func TestFaultsOfOthersDontBlock(t *testing.T) {
 			assert.Empty(t, found(t, baseline+others+namespaced("n", "{defaults: {memGuarantee: 1Gi}}"), refN).Errors)
 		})
 	}
+}
+
+// An audited policy is to become an enforced one, and is judged so; beside others it isn't there yet.
+func TestAuditedPoliciesAreJudgedAsIfEnforced(t *testing.T) {
+	audited := namespaced("n", "{enforcement: Audit, defaults: {volumeMounts: {x: {mountPath: /x}}}, profiles: [{slug: a}]}")
+	assert.NotEmpty(t, found(t, baseline+audited, refN).Errors)
+	assert.Empty(t, found(t, baseline+audited+namespaced("o", "{profiles: [{slug: a}]}"), PolicyRef{Namespace: "research", Name: "o"}).Errors)
+}
+
+// What a mutation makes of the pod is held against the API server's rules too.
+func TestAMutationThatMakesNoPodIsRefused(t *testing.T) {
+	f := found(t, baseline+namespaced("n", `{mutations: [{patchType: JSONPatch, expression: "[JSONPatch{op: 'add', path: '/spec/nodeSelector', value: {'a b': 'c'}}]"}]}`), refN)
+	require.NotEmpty(t, f.Errors)
+	assert.Equal(t, "spec.mutations", f.Errors[0].Field)
+	assert.Contains(t, f.Errors[0].Message, "the pod's spec.nodeSelector[a b]: ")
 }
 
 func TestAPolicyTakesThePlaceOfTheOneOfItsName(t *testing.T) {

@@ -59,6 +59,7 @@ func TestExpressionsComputeSettings(t *testing.T) {
 			`{profiles: [{slug: big, options: [{name: image, choices: [{name: torch}, {name: r}]}]}], expressions: {"environment[IMG]": "options['image']"}}`,
 			func(p *corev1.Pod) any { return envOf(p)["IMG"] }, "torch",
 		},
+		"a slug for what is named after the user": {`{expressions: {serviceAccount: "'user-' + user.slug"}}`, func(p *corev1.Pod) any { return p.Spec.ServiceAccountName }, "user-alice"},
 		"the pod's own name": {`{expressions: {podNameTemplate: "'nb-' + user.name"}}`, func(p *corev1.Pod) any { return p.Name }, "nb-alice"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -59,7 +59,8 @@ func TestExpressionsComputeSettings(t *testing.T) {
 			`{profiles: [{slug: big, options: [{name: image, choices: [{name: torch}, {name: r}]}]}], expressions: {"environment[IMG]": "options['image']"}}`,
 			func(p *corev1.Pod) any { return envOf(p)["IMG"] }, "torch",
 		},
-		"the pod's own name": {`{expressions: {podNameTemplate: "'nb-' + user.name"}}`, func(p *corev1.Pod) any { return p.Name }, "nb-alice"},
+		"a slug for what is named after the user": {`{expressions: {serviceAccount: "'user-' + user.slug"}}`, func(p *corev1.Pod) any { return p.Spec.ServiceAccountName }, "user-alice"},
+		"the pod's own name":                      {`{expressions: {podNameTemplate: "'nb-' + user.name"}}`, func(p *corev1.Pod) any { return p.Name }, "nb-alice"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := compiled(t, baseline+namespaced("course", test.spec))
@@ -90,6 +91,7 @@ func TestTheClustersExpressionComesLast(t *testing.T) {
 func TestExpressionsThatHaveNoValueDeny(t *testing.T) {
 	for spec, want := range map[string]string{
 		`{expressions: {uid: "int(user.annotations['uid'])"}}`:                                                                      "ExpressionFailed spec.expressions[uid] no such key: uid",
+		`{expressions: {uid: "int(user.name)"}}`:                                                                                    "ExpressionFailed spec.expressions[uid] int() can't read the text that it was given",
 		`{expressions: {image: "dyn(5)"}}`:                                                                                          "ExpressionFailed spec.expressions[image] gave what image can't be: ",
 		`{expressions: {volumes: "[{'nmae': 'x'}]"}}`:                                                                               "ExpressionFailed spec.expressions[volumes] gave what volumes[0].nmae can't be: ",
 		`{expressions: {slugScheme: "user.name"}}`:                                                                                  "ExpressionFailed slugScheme Unsupported value",

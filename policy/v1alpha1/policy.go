@@ -95,9 +95,9 @@ type SpawnPolicySpec struct {
 	// +listType=set
 	Groups []string `json:"groups,omitempty"`
 
-	// MatchConditions are CEL expressions that must all be true for this policy to be used. Variables: user (name, id,
-	// annotations), server (name), hub (name), groups, namespaceObject (metadata.name, metadata.labels). One without a value
-	// denies the pod, unless another is false. Empty: always.
+	// MatchConditions are CEL expressions that must all be true for this policy to be used. Variables: user (name, slug,
+	// id, annotations), server (name), hub (name), groups, namespaceObject (metadata.name, metadata.labels); user.slug is
+	// {safe_username}, a name for objects. One without a value denies the pod, unless another is false. Empty: always.
 	// +optional
 	// +listType=map
 	// +listMapKey=name

@@ -400,12 +400,9 @@ var templates = []attempt{
 			world.RequireDenied(t, err, policy.PolicyInvalid, "spec.defaults.workingDir")
 		}
 	}},
-	{"expressions and mutations, which this version doesn't act on, are refused and not ignored", func(t *testing.T, w *world.World) {
+	{"a field that this version doesn't act on is refused and not ignored", func(t *testing.T, w *world.World) {
 		for field, spec := range map[string]string{
-			"spec.expressions":     `{expressions: {uid: "0"}}`,
-			"spec.mutations":       `{mutations: [{patchType: JSONPatch, expression: "[]"}]}`,
-			"spec.validations":     `{validations: [{expression: "false"}]}`,
-			"spec.matchConditions": `{matchConditions: [{name: a, expression: "false"}]}`,
+			"spec.deleteClaims": `{deleteClaims: true}`,
 		} {
 			ns := w.Namespace(t)
 			w.PutUnjudged(t, ns, world.HubLaunches, "\nkind: SpawnPolicy\nmetadata: {name: t}\nspec: "+spec+"\n")

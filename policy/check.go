@@ -146,9 +146,7 @@ func (k *checker) meet(scenes []*scene) {
 	started := map[string]bool{}
 	var failures []failure
 	for _, s := range scenes {
-		for _, f := range k.play(s, started) {
-			failures = append(failures, f)
-		}
+		failures = append(failures, k.play(s, started)...)
 		if k.cut {
 			k.warn("", fmt.Sprintf("has more choices than are tried (%d servers): the rest may turn out not to fit", k.fits))
 			break

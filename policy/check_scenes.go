@@ -158,7 +158,7 @@ func (s *scene) variant(v variant) *Compiled {
 
 // input is the request for one server.
 func (s *scene) input(c *Compiled, id Identity) Input {
-	in := Input{Identity: id, Namespace: s.namespace, Sent: sampleHubPod(&id)}
+	in := Input{Identity: id, Namespace: s.namespace, Sent: sampleHubPod(&id), anyCaller: true}
 	if !s.madeUp {
 		return in
 	}

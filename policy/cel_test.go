@@ -295,3 +295,19 @@ func TestAnAuditedPolicyWhoseConditionHasNoValueLetsNothingPass(t *testing.T) {
 	assert.Empty(t, r.Denials)
 	assert.True(t, r.Untouched)
 }
+
+func TestMutationsOfKeptPodsGiveTheSameTwice(t *testing.T) {
+	for expression, refused := range map[string]bool{
+		adding("/spec/initContainers/-", "{'name': 'i', 'image': 'i'}"): true,
+		"object.spec.?initContainers.orValue([]).exists(c, c.name == 'i') ? [] : " + adding("/spec/initContainers/-", "{'name': 'i', 'image': 'i'}"): false,
+		"[JSONPatch{op: 'remove', path: '/spec/hostname'}]": true,
+	} {
+		in := keptInput(t, func(p *corev1.Pod) { p.Spec.Hostname = "h" })
+		c := compiled(t, keeping+namespaced("n", mutating(expression)))
+		if !refused {
+			assert.Empty(t, verify(t, c, in, asStored(t, fitted(t, c, in).Pod)))
+			continue
+		}
+		assert.Contains(t, denied(t, c, in)[0].Message, "ask first whether it is done")
+	}
+}

@@ -30,6 +30,8 @@ var verdicts = map[Code]verdict{
 
 func verdictOf(t *trouble) verdict {
 	switch {
+	case t.always:
+		return ofPolicies
 	case t.Code == NameMismatch && strings.HasPrefix(t.Field, "metadata."):
 		return ofTheSample // the sample's namespace isn't that of its user
 	case strings.HasPrefix(t.Field, "spec.validations"):

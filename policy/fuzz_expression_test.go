@@ -15,7 +15,7 @@ import (
 // computingSpec has an expression in one of the places that a policy has for it.
 func computingSpec(place uint8, name, text string) *v1alpha1.SpawnPolicySpec {
 	spec := &v1alpha1.SpawnPolicySpec{}
-	switch place % 6 {
+	switch place % 7 {
 	case 0:
 		spec.Expressions = map[string]string{name: text}
 	case 1:
@@ -28,6 +28,8 @@ func computingSpec(place uint8, name, text string) *v1alpha1.SpawnPolicySpec {
 		spec.Validations = []v1alpha1.Validation{{Expression: text, Message: name}}
 	case 5:
 		spec.Validations = []v1alpha1.Validation{{Expression: "false", MessageExpression: text}}
+	case 6: // what is said of the user is text, whatever stands in it
+		spec.Expressions = map[string]string{"environment[FACT]": "user.annotations['fact']", "workingDir": "user.annotations['fact']"}
 	}
 	return spec
 }
@@ -47,6 +49,7 @@ func FuzzExpressions(f *testing.F) {
 		in.Identity.User, in.Provenance = strings.ToValidUTF8(user, ""), true
 		in.Identity.Groups = []string{"staff", "students"}
 		_ = json.Unmarshal([]byte(facts), &in.Identity.UserAnnotations) // what is no map of texts says nothing
+		fact, told := in.Identity.UserAnnotations["fact"]
 
 		begun := time.Now() //nolint:forbidigo // a test may have a clock
 		c := Compile(policies)
@@ -62,6 +65,10 @@ func FuzzExpressions(f *testing.F) {
 			return
 		}
 		requireUntouched(t, in, r.Pod)
+		if told && place%7 == 6 {
+			require.Equal(t, fact, envOf(r.Pod)["FACT"], "not expanded as a template")
+			require.Equal(t, fact, notebook(r.Pod).WorkingDir)
+		}
 		denials, known := c.Verify(in, asStored(t, r.Pod))
 		require.True(t, known)
 		require.Empty(t, denials, "of %s", asJSON(r.Pod))

@@ -71,6 +71,9 @@ func TestTraitsBecomeSettings(t *testing.T) {
 		`{"service_account": ""}`:                                         `{"serviceAccount": ""}`,
 		`{"privileged": 1, "port": 0, "ip": "[::]"}`:                      `{"privileged": true, "port": 8888, "ip": "::"}`,
 		`{"notebook_dir": "/home/%U", "working_dir": "/home/{username}"}`: `{"notebookDir": "/home/{username}", "workingDir": "/home/{username}"}`,
+		// No null is left, which no policy may hold.
+		`{"init_containers": [{"name": "a", "image": "b", "args": [null], "envFrom": [null]}]}`: `{"initContainers": [{"name": "a", "image": "b", "args": [""], "envFrom": [{}]}]}`,
+		`{"volumes": [{"name": "a", "projected": {"sources": [null]}}]}`:                        `{"volumes": [{"name": "a", "projected": {"sources": [{}]}}]}`,
 		// Pull secrets in each form.
 		`{"image_pull_secrets": "a"}`:                       `{"imagePullSecrets": ["a"]}`,
 		`{"image_pull_secrets": ["a", {"name": "b"}, "a"]}`: `{"imagePullSecrets": ["a", "b", "a"]}`,

@@ -77,7 +77,7 @@ func (c *converter) object(o Object, model reflect.Type, at string, needs []stri
 		here := Child(at, m.Key)
 		if !known {
 			if c.unknownField(model, here) {
-				out = out.With(m.Key, m.Value)
+				out = out.With(m.Key, withoutNull(m.Value))
 			}
 			continue
 		}
@@ -123,7 +123,7 @@ func (c *converter) decodes(o Object, model reflect.Type, at string) {
 	}
 }
 
-// pruned takes away what the API server would: nulls, and names that it doesn't know.
+// pruned takes away what the API server would: nulls, and names that it doesn't know. A null in a list is nothing of its kind there.
 func (c *converter) pruned(v any, t reflect.Type, at string) any {
 	t = dereferenced(t)
 	switch v := v.(type) {
@@ -131,11 +131,50 @@ func (c *converter) pruned(v any, t reflect.Type, at string) any {
 		return c.prunedObject(v, t, at)
 	case []any:
 		if t.Kind() != reflect.Slice {
-			return v
+			return withoutNull(v)
 		}
 		out := make([]any, len(v))
 		for i, item := range v {
 			out[i] = c.pruned(item, t.Elem(), Index(at, i))
+		}
+		return out
+	case nil:
+		return emptyOf(t)
+	}
+	return v
+}
+
+// emptyOf is what null is read as where a value of a type is wanted.
+func emptyOf(t reflect.Type) any {
+	switch t.Kind() {
+	case reflect.Struct, reflect.Map:
+		return Object{}
+	case reflect.Slice:
+		return []any{}
+	case reflect.Bool:
+		return false
+	case reflect.Int, reflect.Int32, reflect.Int64:
+		return int64(0)
+	default:
+		return ""
+	}
+}
+
+// withoutNull has empty text for each null of what is of no known type: a policy can't be read with a null in it.
+func withoutNull(v any) any {
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case Object:
+		out := Object{}
+		for _, m := range v {
+			out = out.With(m.Key, withoutNull(m.Value))
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, item := range v {
+			out[i] = withoutNull(item)
 		}
 		return out
 	}
@@ -156,7 +195,7 @@ func (c *converter) prunedObject(o Object, t reflect.Type, at string) any {
 		}
 		return out
 	case t.Kind() != reflect.Struct || len(fieldsOf(t).order) == 0:
-		return o
+		return withoutNull(o)
 	}
 	fields := fieldsOf(t)
 	out := Object{}

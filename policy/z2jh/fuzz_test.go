@@ -2,7 +2,10 @@ package z2jh
 
 import (
 	"encoding/json"
+	"fmt"
+	"regexp"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -28,8 +31,16 @@ func FuzzImport(f *testing.F) {
 		}
 		data, err := json.Marshal(imported)
 		require.NoError(t, err)
-		read, err := policy.Decode("imported.yaml", data)
+		read, err := policy.Decode("imported.yaml", notInYAML.ReplaceAllFunc(data, escaped))
 		require.NoError(t, err)
 		policy.Compile(read) // what upstream would refuse too may be an error of the policy, and is no panic
 	})
+}
+
+// notInYAML are the characters that JSON may hold and YAML only escaped, as the command writes them.
+var notInYAML = regexp.MustCompile(`[\x{7f}-\x{84}\x{86}-\x{9f}\x{fffe}\x{ffff}]`)
+
+func escaped(character []byte) []byte {
+	r, _ := utf8.DecodeRune(character)
+	return fmt.Appendf(nil, `\u%04x`, r)
 }

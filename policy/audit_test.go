@@ -239,8 +239,12 @@ func TestTheReportNamesExactlyWhatKeepWouldChange(t *testing.T) {
 			spec: "{enforced: {unset: [priorityClassName]}}", change: func(p *corev1.Pod) { p.Spec.PriorityClassName = "hub" },
 		},
 		"exactly these containers": {
-			spec: "{enforced: {extraContainers: [{name: proxy, image: 'envoy:1'}]}}", surplus: []string{"spec.containers[proxy].terminationMessagePath", "spec.containers[proxy].imagePullPolicy"},
+			spec:    "{enforced: {extraContainers: [{name: proxy, image: 'envoy:1'}]}}",
 			changes: []string{"changed spec.containers[notebook]", "changed spec.containers[proxy]"}, // they change places
+		},
+		"one container, of which defaults come back": {
+			spec: "{enforced: {extraContainers: {proxy: {image: 'envoy:1'}}}}", surplus: []string{"spec.containers[proxy].terminationMessagePath", "spec.containers[proxy].imagePullPolicy"},
+			changes: []string{"changed spec.containers[proxy].image"},
 		},
 		"exactly these tolerations": {spec: "{enforced: {tolerations: [{key: a}]}}", changes: []string{"added spec.tolerations[0]"}},
 		"a variable of the hub's":   {spec: "{hubEnv: ['JUPYTERHUB_*']}", changes: []string{"removed spec.containers[notebook].env[ZONE]"}},
@@ -295,6 +299,13 @@ func TestThePodThatIsLeftAloneIsDeniedNothingButOurAnnotation(t *testing.T) {
 			assert.Empty(t, verify(t, c, in, in.Sent))
 
 			assert.Equal(t, []Denial{refused}, denied(t, compiled(t, keeping), in), "an enforced policy denies it")
+			forged := in
+			forged.Caller = "mallory"
+			if denials := denied(t, compiled(t, keeping), forged); refused.Code == IdentityConflict {
+				assert.Len(t, denials, 1, "nothing more is known of somebody who can't be told")
+			} else {
+				assert.Len(t, denials, 2)
+			}
 			assert.Equal(t, []Denial{refused}, verify(t, compiled(t, keeping), in, fitted(t, compiled(t, keeping), keptInput(t, nil)).Pod))
 			none := denied(t, compiled(t, clusterwide("other", "{hubs: [other]}")), in)
 			assert.Equal(t, refused, none[0])

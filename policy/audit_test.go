@@ -96,19 +96,22 @@ func reasonsOf(denials []Denial) []string {
 	return reasons
 }
 
-func TestTheReportSaysWhatWouldBeOtherwise(t *testing.T) {
+// reportCase is an audited policy beside others, and what it would do.
+type reportCase struct {
+	policies string
+	audit    string // spec of a ClusterSpawnPolicy called audit
+	change   func(*Input)
+	outcome  AuditOutcome
+	changes  []string
+	denials  []string
+	lifted   []string
+}
+
+func reportCases() map[string]reportCase {
 	built := baseline + namespaced("lab", `{defaults: {image: "quay.io/a:1", cmd: [a, b], memLimit: 2Gi, environment: {A: b, C: d},
 		nodeSelector: {disk: ssd, zone: a}, tolerations: [{key: a}], volumes: {home: {emptyDir: {}}}, volumeMounts: {home: {mountPath: /home}}}}`)
 	withHome := baseline + namespaced("lab", "{defaults: {image: a, storagePvcEnsure: true, storageCapacity: 1Gi}}")
-	for name, c := range map[string]struct {
-		policies string
-		audit    string // spec of a ClusterSpawnPolicy called audit
-		change   func(*Input)
-		outcome  AuditOutcome
-		changes  []string
-		denials  []string
-		lifted   []string
-	}{
+	return map[string]reportCase{
 		"nothing":                {policies: built, audit: "{defaults: {image: 'quay.io/a:1'}}", outcome: AuditUnchanged},
 		"an image":               {policies: built, audit: "{enforced: {image: b}}", changes: []string{"changed spec.containers[notebook].env[JUPYTER_IMAGE].value", "changed spec.containers[notebook].env[JUPYTER_IMAGE_SPEC].value", "changed spec.containers[notebook].image"}},
 		"a pull policy":          {policies: built, audit: "{enforced: {imagePullPolicy: Always}}", changes: []string{"added spec.containers[notebook].imagePullPolicy"}},
@@ -152,7 +155,11 @@ func TestTheReportSaysWhatWouldBeOtherwise(t *testing.T) {
 				"changed spec.containers[notebook].env[JUPYTER_IMAGE].value", "changed spec.containers[notebook].env[JUPYTER_IMAGE_SPEC].value", "changed spec.containers[notebook].image",
 			},
 		},
-	} {
+	}
+}
+
+func TestTheReportSaysWhatWouldBeOtherwise(t *testing.T) {
+	for name, c := range reportCases() {
 		t.Run(name, func(t *testing.T) {
 			in := aliceIn("research")
 			if c.change != nil {

@@ -249,6 +249,11 @@ func TestTheReportNamesExactlyWhatKeepWouldChange(t *testing.T) {
 			spec:    "{enforced: {extraContainers: [{name: proxy, image: 'envoy:1'}]}}",
 			changes: []string{"changed spec.containers[notebook]", "changed spec.containers[proxy]"}, // they change places
 		},
+		"a volume of another kind": {
+			spec: "{enforced: {volumes: {home: {configMap: {name: a}}}}}", surplus: []string{"spec.volumes[home].emptyDir"},
+			change:  func(p *corev1.Pod) { p.Spec.Volumes[0].VolumeSource = corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}} },
+			changes: []string{"added spec.volumes[home].configMap", "removed spec.volumes[home].emptyDir"},
+		},
 		"one container, of which defaults come back": {
 			spec: "{enforced: {extraContainers: {proxy: {image: 'envoy:1'}}}}", surplus: []string{"spec.containers[proxy].terminationMessagePath", "spec.containers[proxy].imagePullPolicy"},
 			changes: []string{"changed spec.containers[proxy].image"},

@@ -92,6 +92,30 @@ func TestAnAuditChangesNothingAndTellsOfEverything(t *testing.T) {
 	})
 }
 
+func TestWhatIsDeniedWhateverPolicySaysIsOnlyReportedInAudit(t *testing.T) {
+	generated := func(p *corev1.Pod) {
+		p.Name, p.GenerateName = "", "jupyter-"
+		p.Labels[policy.LabelUsername] = "bob"
+	}
+	mutate, verify, _ := auditing(t, keepAudited)
+	response := mutate.Handle(t.Context(), request(t, generated))
+	assert.True(t, response.Allowed)
+	assert.Equal(t, "IdentityConflict metadata.labels[hub.jupyter.org/username], NameMismatch metadata.generateName", response.AuditAnnotations[auditReasons])
+	assert.True(t, verify.Handle(t.Context(), request(t, generated)).Allowed)
+
+	mutate, verify, _ = auditing(t, everybody)
+	for _, w := range []admission.Handler{mutate, verify} {
+		response := w.Handle(t.Context(), request(t, generated))
+		assert.Equal(t, "IdentityConflict", response.AuditAnnotations[auditReason])
+		assert.Len(t, response.Result.Details.Causes, 2)
+	}
+
+	resize := request(t, generated)
+	resize.Operation, resize.SubResource, resize.OldObject = admissionv1.Update, string(policy.Resize), resize.Object
+	response = verify.Handle(t.Context(), resize)
+	assert.Equal(t, "IdentityConflict", response.AuditAnnotations[auditReason])
+}
+
 func TestTheEventSaysHowMuchAnAuditMatters(t *testing.T) {
 	refs := []policy.PolicyRef{{Name: "a"}}
 	invalid := []policy.Denial{{Code: policy.PolicyInvalid, Field: "spec.defaults", Message: "hunter2"}}

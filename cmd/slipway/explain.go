@@ -124,7 +124,7 @@ func explanationOf(r *request, result *policy.Result) *explanation {
 func explainDenials(denials []policy.Denial) []explainedDenial {
 	explained := make([]explainedDenial, 0, len(denials))
 	for _, d := range denials {
-		explained = append(explained, explainedDenial(d))
+		explained = append(explained, explainedDenial{d.Code, d.Policy, d.Field, d.Message})
 	}
 	return explained
 }

@@ -40,7 +40,8 @@ func runningRequest(ctx context.Context, name string, server *serverFlags, more 
 	}
 	r := &request{policies: policies.compiled, warnings: policies.warnings, input: runningInput(pod)}
 	r.input.Namespace.Labels, r.input.Claims = labels, policy.ClaimList(claims)
-	return r, r.askCluster(ctx, len(labels) == 0, len(more.claims) == 0)
+	err = r.askCluster(ctx, len(labels) == 0, len(more.claims) == 0)
+	return r, err
 }
 
 // runningInput is what a pod that exists says of itself. What its launcher sent can only be told of one that nobody fitted: of others

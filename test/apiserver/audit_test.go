@@ -98,36 +98,42 @@ func bytesOf(t *testing.T, stored []byte) string {
 func leaves(path string, v any, into map[string]string) {
 	switch v := v.(type) {
 	case map[string]any:
-		keyed := regexp.MustCompile(`\.(labels|annotations|nodeSelector|limits|requests|matchLabels)$`).MatchString(path)
 		for key, item := range v {
-			switch {
-			case keyed:
-				leaves(path+"["+key+"]", item, into)
-			case path == "":
-				leaves(key, item, into)
-			default:
-				leaves(path+"."+key, item, into)
-			}
+			leaves(member(path, key), item, into)
 		}
 		if len(v) == 0 {
 			into[path] = "{}"
 		}
 	case []any:
 		for i, item := range v {
-			key := fmt.Sprint(i)
-			if object, ok := item.(map[string]any); ok {
-				for _, name := range []string{"mountPath", "name"} {
-					if text, ok := object[name].(string); ok {
-						key = text
-						break
-					}
-				}
-			}
-			leaves(path+"["+key+"]", item, into)
+			leaves(path+"["+keyOf(i, item)+"]", item, into)
 		}
 	default:
 		into[path] = fmt.Sprint(v)
 	}
+}
+
+var keyed = regexp.MustCompile(`\.(labels|annotations|nodeSelector|limits|requests|matchLabels)$`)
+
+func member(path, key string) string {
+	switch {
+	case keyed.MatchString(path):
+		return path + "[" + key + "]"
+	case path == "":
+		return key
+	}
+	return path + "." + key
+}
+
+// keyOf is the key of a list's item: of a mount its place, else its name, else its number.
+func keyOf(i int, item any) string {
+	object, _ := item.(map[string]any)
+	for _, name := range []string{"mountPath", "name"} {
+		if text, ok := object[name].(string); ok {
+			return text
+		}
+	}
+	return fmt.Sprint(i)
 }
 
 // differing are the leaves that two stored pods don't have alike, but for what every pod has of its own and for what in-tree

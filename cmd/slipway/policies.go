@@ -173,9 +173,9 @@ func (s *policySet) onlyHub() (string, error) {
 	}
 	switch hubs.Len() {
 	case 0:
-		return "", errors.New("--hub is needed: the policies name no hub")
+		return "", errors.New("the policies name no hub")
 	case 1:
 		return hubs.UnsortedList()[0], nil
 	}
-	return "", fmt.Errorf("--hub is needed: the policies name several: %s", strings.Join(sets.List(hubs), ", "))
+	return "", fmt.Errorf("the policies name several: %s", strings.Join(sets.List(hubs), ", "))
 }

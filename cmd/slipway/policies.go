@@ -135,6 +135,9 @@ func documentsOf(name string, in io.Reader) ([]document, error) {
 	return documents, nil
 }
 
+// policyExtensions are those of the files that -f takes from a folder.
+var policyExtensions = []string{".yaml", ".yml", ".json"}
+
 // filesOf lists the YAML and JSON files of a folder, not of those in it, as kubectl does. A file that ends in _test.yaml
 // is no policy but a policy's test.
 func filesOf(folder string) ([]string, error) {
@@ -144,9 +147,7 @@ func filesOf(folder string) ([]string, error) {
 	}
 	var names []string
 	for _, e := range entries {
-		extension := filepath.Ext(e.Name())
-		test := strings.HasSuffix(strings.TrimSuffix(e.Name(), extension), "_test")
-		if !e.IsDir() && !test && slices.Contains([]string{".yaml", ".yml", ".json"}, extension) {
+		if !e.IsDir() && !isTestFile(e.Name()) && slices.Contains(policyExtensions, filepath.Ext(e.Name())) {
 			names = append(names, filepath.Join(folder, e.Name()))
 		}
 	}

@@ -160,17 +160,11 @@ func filesOf(folder string) ([]string, error) {
 // onlyHub is the hub that the policies and their launchers are for, where that is exactly one.
 func (s *policySet) onlyHub() (string, error) {
 	hubs := sets.New[string]()
-	note := func(spec *v1alpha1.SpawnPolicySpec) {
+	for _, spec := range s.specs() {
 		hubs.Insert(spec.Hubs...)
 		for i := range spec.Launchers {
 			hubs.Insert(spec.Launchers[i].Hubs...)
 		}
-	}
-	for i := range s.Cluster {
-		note(&s.Cluster[i].Spec)
-	}
-	for i := range s.Namespaced {
-		note(&s.Namespaced[i].Spec)
 	}
 	switch hubs.Len() {
 	case 0:
@@ -179,4 +173,30 @@ func (s *policySet) onlyHub() (string, error) {
 		return hubs.UnsortedList()[0], nil
 	}
 	return "", fmt.Errorf("the policies name several: %s", strings.Join(sets.List(hubs), ", "))
+}
+
+// launchers are the accounts that the policies list, each once.
+func (s *policySet) launchers() []string {
+	var accounts []string
+	for _, spec := range s.specs() {
+		for i := range spec.Launchers {
+			l := &spec.Launchers[i].ServiceAccount
+			if account := accountName(l.Namespace, l.Name); !slices.Contains(accounts, account) {
+				accounts = append(accounts, account)
+			}
+		}
+	}
+	return accounts
+}
+
+// specs are what the policies say, those of the cluster first.
+func (s *policySet) specs() []*v1alpha1.SpawnPolicySpec {
+	var specs []*v1alpha1.SpawnPolicySpec
+	for i := range s.Cluster {
+		specs = append(specs, &s.Cluster[i].Spec)
+	}
+	for i := range s.Namespaced {
+		specs = append(specs, &s.Namespaced[i].Spec)
+	}
+	return specs
 }

@@ -150,11 +150,13 @@ type request struct {
 	input    policy.Input
 	// owned are denials of the pod that is sent, whatever the policies say.
 	owned []policy.Denial
+	// launchers are the accounts that the policies list; one of them is assumed where no caller is given.
+	launchers []string
 }
 
 // decide gives the fitted pod, or the denials. The error is a failure of ours.
 func (r *request) decide() (*policy.Result, error) {
-	result, err := r.policies.Apply(r.input)
+	result, err := r.ask()
 	if err != nil {
 		return nil, failed(err)
 	}
@@ -162,6 +164,27 @@ func (r *request) decide() (*policy.Result, error) {
 		return &policy.Result{Denials: denials}, nil
 	}
 	return &result, nil
+}
+
+// ask assumes the first listed account that may launch this server. Where none of them may, the server is denied as the cluster would
+// deny it: what a hub asserts beyond its entry isn't for lack of a name.
+func (r *request) ask() (policy.Result, error) {
+	in := r.input
+	if in.Caller != "" || len(r.launchers) == 0 {
+		return r.policies.Apply(in)
+	}
+	var first policy.Result
+	for i, caller := range r.launchers {
+		in.Caller = caller
+		result, err := r.policies.Apply(in)
+		if err != nil || !slices.ContainsFunc(result.Denials, func(d policy.Denial) bool { return d.Code == policy.LauncherNotAllowed }) {
+			return result, err
+		}
+		if i == 0 {
+			first = result
+		}
+	}
+	return first, nil
 }
 
 // apply fits the pod. The error is a failure, and may be a denial.
@@ -178,7 +201,7 @@ func (r *request) apply() (*policy.Result, error) {
 
 // request asks the policies about the subject. Its error is that the hub isn't known.
 func (s *subject) request(policies *policySet) (*request, error) {
-	r := &request{policies: policies.compiled, owned: s.sent.owned, input: policy.Input{
+	r := &request{policies: policies.compiled, owned: s.sent.owned, launchers: policies.launchers(), input: policy.Input{
 		Identity:  s.identity,
 		Namespace: s.namespace,
 		Caller:    s.caller,
@@ -291,5 +314,8 @@ func callerOf(launcher string) (string, error) {
 	if !ok || namespace == "" || name == "" || strings.Contains(name, "/") {
 		return "", fmt.Errorf("%q must be of the form NAMESPACE/NAME", launcher)
 	}
-	return "system:serviceaccount:" + namespace + ":" + name, nil
+	return accountName(namespace, name), nil
 }
+
+// accountName is what the cluster calls a service account.
+func accountName(namespace, name string) string { return "system:serviceaccount:" + namespace + ":" + name }

@@ -79,7 +79,11 @@ func (d *testDenial) fits(have policy.Denial) bool {
 
 // String reads as a denial does.
 func (d *testDenial) String() string {
-	return "Slipway " + string(d.Code) + ": " + policy.Denial{Field: d.Field, Message: d.Message + "…"}.String()
+	text := "…"
+	if d.Message != "" {
+		text = "…" + d.Message + "…"
+	}
+	return denied([]policy.Denial{{Code: d.Code, Field: d.Field, Message: text}}).Error()
 }
 
 func isTestFile(name string) bool {

@@ -40,6 +40,8 @@ func (r *testReport) summary() string {
 // inShort is a time to three digits or so.
 func inShort(d time.Duration) string {
 	switch {
+	case d < time.Millisecond:
+		return d.Round(time.Microsecond).String()
 	case d < 10*time.Millisecond:
 		return d.Round(10 * time.Microsecond).String()
 	case d < time.Second:
@@ -157,7 +159,7 @@ type (
 	junitFailure struct {
 		Message string `xml:"message,attr"`
 		Type    string `xml:"type,attr"`
-		Text    string `xml:",chardata"`
+		Text    string `xml:",cdata"`
 	}
 )
 
@@ -174,7 +176,7 @@ func writeJUnit(w io.Writer, r *testReport) error {
 		if len(t.Differences) > 0 {
 			var text bytes.Buffer
 			writeDifferences(&text, terminal.Painter{}, t.Differences)
-			c.Failure = &junitFailure{Message: inOneSentence(t.Differences), Type: "difference", Text: "\n" + text.String()}
+			c.Failure = &junitFailure{Message: inOneSentence(t.Differences), Type: "difference", Text: inXML("\n" + text.String())}
 			suite.Failures++
 		}
 		suite.Tests++
@@ -190,6 +192,16 @@ func writeJUnit(w io.Writer, r *testReport) error {
 	return err
 }
 
+// inXML replaces the characters that XML doesn't have; the encoder does so everywhere but in CDATA.
+func inXML(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' && r != '\t' && r != '\n' || r == 0xFFFE || r == 0xFFFF {
+			return utf8.RuneError
+		}
+		return r
+	}, text)
+}
+
 func inSeconds(d time.Duration) string { return fmt.Sprintf("%.6f", d.Seconds()) }
 
 // inOneSentence is what CI systems show first.
@@ -203,13 +215,17 @@ func inOneSentence(differences []difference) string {
 }
 
 func onOneLine(value any) string {
-	if text, isText := value.(string); isText {
-		return strings.Join(strings.Fields(text), " ")
+	const fits = 120
+	text := "nothing"
+	if written, isText := value.(string); isText {
+		text = strings.Join(strings.Fields(written), " ")
+	} else if value != nil {
+		text = asCompactJSON(value)
 	}
-	if value == nil {
-		return "nothing"
+	if runes := []rune(text); len(runes) > fits {
+		return string(runes[:fits]) + "…"
 	}
-	return asCompactJSON(value)
+	return text
 }
 
 // writeTestJSON writes one object with everything.

@@ -158,9 +158,6 @@ func isZero(value any, t reflect.Type) bool {
 	if value == nil {
 		return true
 	}
-	if t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface {
-		return false
-	}
 	into := reflect.New(t)
 	data, err := json.Marshal(value)
 	if err != nil || json.Unmarshal(data, into.Interface()) != nil {
@@ -179,7 +176,7 @@ func isObject(t reflect.Type) bool {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	_, scalar := reflect.New(t).Interface().(json.Unmarshaler)
+	_, scalar := reflect.TypeAssert[json.Unmarshaler](reflect.New(t))
 	return !scalar && (t.Kind() == reflect.Struct || t.Kind() == reflect.Map)
 }
 
@@ -296,7 +293,7 @@ func parsePath(text string) (objectPath, error) {
 }
 
 // sample is an object with something at that path, by which to tell whether such an object can be.
-func (p objectPath) sample(t reflect.Type, key string) any {
+func (p objectPath) sample(t reflect.Type) any {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
@@ -304,10 +301,10 @@ func (p objectPath) sample(t reflect.Type, key string) any {
 	case t.Kind() == reflect.Slice && len(p) == 0:
 		return []any{}
 	case t.Kind() == reflect.Slice:
-		return []any{p[1:].sample(t.Elem(), "")}
+		return []any{p[1:].sample(t.Elem())}
 	case len(p) > 0:
-		below, key := typeBelow(t, p[0])
-		return map[string]any{p[0]: p[1:].sample(below, key)}
+		below, _ := typeBelow(t, p[0])
+		return map[string]any{p[0]: p[1:].sample(below)}
 	case isObject(t):
 		return map[string]any{}
 	}

@@ -318,4 +318,6 @@ func callerOf(launcher string) (string, error) {
 }
 
 // accountName is what the cluster calls a service account.
-func accountName(namespace, name string) string { return "system:serviceaccount:" + namespace + ":" + name }
+func accountName(namespace, name string) string {
+	return "system:serviceaccount:" + namespace + ":" + name
+}

@@ -192,7 +192,7 @@ func (e *expectation) check(at string) []error {
 	for i, text := range e.Absent {
 		path, err := parsePath(text)
 		if err == nil {
-			sample, _ := path.sample(podType, "").(map[string]any)
+			sample, _ := path.sample(podType).(map[string]any)
 			err = errors.Join(checkPart("there is no such path in a pod: ", sample, &corev1.Pod{})...)
 		}
 		if err != nil {

@@ -58,7 +58,9 @@ func writeTable(w io.Writer, paint terminal.Painter, r *testReport) error {
 		file = max(file, utf8.RuneCountInString(r.results[i].File))
 		name = max(name, utf8.RuneCountInString(r.results[i].Name))
 	}
-	line := func(columns ...string) string { return fmt.Sprintf("%-*s  %-*s  %-6s  ", file, columns[0], name, columns[1], columns[2]) }
+	line := func(columns ...string) string {
+		return fmt.Sprintf("%-*s  %-*s  %-6s  ", file, columns[0], name, columns[1], columns[2])
+	}
 	text.WriteString(paint.Bold(line("FILE", "TEST", "RESULT")+"TIME") + "\n")
 	for i := range r.results {
 		t := &r.results[i]

@@ -38,12 +38,7 @@ bench: ## benchmarks, as a table and as JSON in test/results/
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME each, and 50,000 random servers beside the real KubeSpawner's
-	@grep -rEl --include='*_test.go' '^func Fuzz' . | while read -r file; do \
-		for target in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]*)\(.*/\1/p' "$$file"); do \
-			echo "== $$target in $${file%/*}"; \
-			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$${file%/*}"; \
-		done; \
-	done
+	@FUZZTIME=$(FUZZTIME) test/fuzz.sh
 	@echo "== 50,000 random servers in ./test/parity"
 	@go test ./test/parity -count=1 -v -run Random -parity.cases=50000 -parity.seed=0 -timeout 1h
 

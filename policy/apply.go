@@ -11,10 +11,20 @@ import (
 	"github.com/slipway-hub/slipway/policy/v1alpha1"
 )
 
-// Apply computes the fitted pod and the home claim of one server. Its steps, in this order, are the product: select the
-// policies, merge their settings, expand templates, build the pod, mutate it, assert again what is enforced, hold it against the
-// constraints. A denial is a result; an error is our own failure.
+// Apply computes the fitted pod and the home claim of one server, and what they would be if audited policies were enforced. A
+// denial is a result; an error is our own failure.
 func (c *Compiled) Apply(in Input) (Result, error) {
+	r, err := c.decide(in)
+	if c.whole == nil || err != nil {
+		return r, err
+	}
+	return c.audit(in, r), nil
+}
+
+// apply is Apply by the policies that are enforced. Its steps, in this order, are the product: select the
+// policies, merge their settings, expand templates, build the pod, mutate it, assert again what is enforced, hold it against the
+// constraints.
+func (c *Compiled) apply(in Input) (Result, error) {
 	x, denials, warnings := c.prepare(&in)
 	if len(denials) > 0 {
 		return Result{Denials: denials}, nil
@@ -26,11 +36,11 @@ func (c *Compiled) Apply(in Input) (Result, error) {
 		return Result{Denials: denials}, nil
 	}
 	pod, denials := x.fit(&warnings)
-	if len(denials) == 0 {
-		denials = x.constrain(pod)
-	}
 	if len(denials) > 0 {
 		return Result{Denials: denials}, nil
+	}
+	if denials := x.constrain(pod); len(denials) > 0 {
+		return x.refusing(pod, denials), nil
 	}
 	r := Result{
 		Pod: pod.DeepCopy(), Claim: x.buildClaim(), Names: x.names, Warnings: abridgedWarnings(warnings), Applied: x.plan.applied, Kept: x.keeping(),

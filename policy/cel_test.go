@@ -59,7 +59,8 @@ func TestExpressionsComputeSettings(t *testing.T) {
 			`{profiles: [{slug: big, options: [{name: image, choices: [{name: torch}, {name: r}]}]}], expressions: {"environment[IMG]": "options['image']"}}`,
 			func(p *corev1.Pod) any { return envOf(p)["IMG"] }, "torch",
 		},
-		"the pod's own name": {`{expressions: {podNameTemplate: "'nb-' + user.name"}}`, func(p *corev1.Pod) any { return p.Name }, "nb-alice"},
+		"a slug for what is named after the user": {`{expressions: {serviceAccount: "'user-' + user.slug"}}`, func(p *corev1.Pod) any { return p.Spec.ServiceAccountName }, "user-alice"},
+		"the pod's own name":                      {`{expressions: {podNameTemplate: "'nb-' + user.name"}}`, func(p *corev1.Pod) any { return p.Name }, "nb-alice"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := compiled(t, baseline+namespaced("course", test.spec))
@@ -90,6 +91,7 @@ func TestTheClustersExpressionComesLast(t *testing.T) {
 func TestExpressionsThatHaveNoValueDeny(t *testing.T) {
 	for spec, want := range map[string]string{
 		`{expressions: {uid: "int(user.annotations['uid'])"}}`:                                                                      "ExpressionFailed spec.expressions[uid] no such key: uid",
+		`{expressions: {uid: "int(user.name)"}}`:                                                                                    "ExpressionFailed spec.expressions[uid] int() can't read the text that it was given",
 		`{expressions: {image: "dyn(5)"}}`:                                                                                          "ExpressionFailed spec.expressions[image] gave what image can't be: ",
 		`{expressions: {volumes: "[{'nmae': 'x'}]"}}`:                                                                               "ExpressionFailed spec.expressions[volumes] gave what volumes[0].nmae can't be: ",
 		`{expressions: {slugScheme: "user.name"}}`:                                                                                  "ExpressionFailed slugScheme Unsupported value",
@@ -279,4 +281,17 @@ func TestARequestHasABudget(t *testing.T) {
 	d := denied(t, compiled(t, baseline+namespaced("n", strings.TrimSuffix(spec, ",")+"]}")), in)
 	assert.Equal(t, ExpressionFailed, d[0].Code)
 	assert.Contains(t, d[0].Message, "costs too much for this server")
+}
+
+// A condition without a value must not be a way past all that is enforced.
+func TestAnAuditedPolicyWhoseConditionHasNoValueLetsNothingPass(t *testing.T) {
+	c := compiled(t, namespaced("n", `{enforcement: Audit, skeleton: Keep, matchConditions: [{name: a, expression: "user.annotations['a'] == 'b'"}]}`))
+	in := keptInput(t, nil)
+	d := denied(t, c, in)
+	assert.Equal(t, NoPolicy, d[0].Code)
+	in.Identity.UserAnnotations = map[string]string{"a": "b"}
+	r, err := c.Apply(in)
+	require.NoError(t, err)
+	assert.Empty(t, r.Denials)
+	assert.True(t, r.Untouched)
 }

@@ -22,8 +22,12 @@ type comparison struct {
 	// asserted: the first is what enforced settings would make of the second. A priority class is then no default of the
 	// cluster's, but one that policy says must be absent.
 	asserted bool
-	// exact: both are of one pod at two times, and what the API server fills in is there already.
+	// exact: both are of one pod at two times, and what the API server fills in is there already, or in neither.
 	exact bool
+	// refilled: what the API server fills in is in the second and not in the first, whatever else is exact, but for the paths that
+	// the caller has sent.
+	refilled bool
+	sent     []string
 }
 
 // addition is one thing that wasn't in the fitted pod.
@@ -103,7 +107,7 @@ func (c *comparison) compare(at place, want, have reflect.Value) {
 	case reflect.Slice:
 		c.compareSlice(at, want, have)
 	default:
-		if !want.Equal(have) && !replacedInTree(at, have) {
+		if !want.Equal(have) && (c.exact || !replacedInTree(at, have)) {
 			c.changed = append(c.changed, at.path)
 		}
 	}
@@ -270,7 +274,8 @@ func (c *comparison) compareItem(at place, want, have reflect.Value) {
 }
 
 func (c *comparison) add(at place, have reflect.Value) {
-	if c.exact || c.asserted && at.pattern == "spec.priorityClassName" || !filledInTree(at, have) {
+	exact := c.exact && !c.refilled
+	if exact || c.asserted && at.pattern == "spec.priorityClassName" || !filledInTree(at, have) || c.isSent(at) {
 		c.added = append(c.added, addition{path: at.path, name: at.name})
 	}
 }

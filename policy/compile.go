@@ -40,9 +40,12 @@ func (e PolicyError) Error() string { return e.Policy.String() + ": " + e.Field 
 
 // Compiled are policies in the form that pods are fitted from. It may be used by many goroutines at once.
 type Compiled struct {
+	// policies are those that are enforced.
 	policies []*compiledPolicy
-	exempt   []string
-	plans    planCache
+	// whole is the same with the audited policies as though they were enforced; nil where none is audited.
+	whole  *Compiled
+	exempt []string
+	plans  planCache
 }
 
 // compiledPolicy is one policy, read once.
@@ -73,7 +76,7 @@ type block struct {
 }
 
 // Compile reads the policies. It never fails as a whole: what is wrong with a policy is in Errors, and the pods
-// that such a policy matches are denied.
+// that such a policy matches are denied, unless it is audited.
 func Compile(p Policies) *Compiled {
 	c := &Compiled{exempt: append([]string{metav1.NamespaceSystem}, p.Exempt...)}
 	for i := range p.Cluster {
@@ -89,7 +92,7 @@ func Compile(p Policies) *Compiled {
 		c.policies = append(c.policies, compilePolicy(PolicyRef{Namespace: ns, Name: o.Name, Generation: o.Generation}, &o.Spec))
 	}
 	slices.SortFunc(c.policies, weakestFirst)
-	return c
+	return c.enforcing()
 }
 
 // weakestFirst orders policies inside a layer: by priority, then by name. Cluster policies come before those of a
@@ -105,7 +108,7 @@ func weakestFirst(a, b *compiledPolicy) int {
 // Errors are all the errors of all policies, in a stable order.
 func (c *Compiled) Errors() []PolicyError {
 	var all []PolicyError
-	for _, p := range c.policies {
+	for _, p := range c.all() {
 		for _, e := range p.errs {
 			all = append(all, PolicyError{Policy: p.ref, Field: e.Field, Message: e.ErrorBody()})
 		}
@@ -121,6 +124,7 @@ func compilePolicy(ref PolicyRef, spec *v1alpha1.SpawnPolicySpec) *compiledPolic
 		p.errs = append(p.errs, field.InternalError(path, err))
 	}
 	p.hash = sha256.Sum256(encoded)
+	p.errs = append(p.errs, checkSchema(spec, path)...)
 	p.errs = append(p.errs, notBuiltYet(spec, path)...)
 	p.compileSelection(path)
 	p.defaults = p.compileBlock(spec.Defaults, path.Child("defaults"))
@@ -150,7 +154,7 @@ func (p *compiledPolicy) compileSelection(path *field.Path) {
 	}
 	if p.cluster {
 		if p.spec.GroupMap != nil && len(p.spec.Groups) > 0 {
-			p.errs = append(p.errs, field.Invalid(path.Child("groupMap"), "", "can't stand beside groups: it says who is in which group, so it can't depend on one"))
+			p.errs = append(p.errs, field.Invalid(path.Child("groupMap"), "", "can't stand beside groups: it says who is in which group, so it can't depend on one; take groups out, or give groupMap a policy of its own"))
 		}
 		if p.spec.GroupMap != nil && len(p.spec.MatchConditions) > 0 {
 			p.errs = append(p.errs, field.Invalid(path.Child("groupMap"), "", "can't stand beside matchConditions: they may ask for groups, and it says who is in which"))
@@ -226,7 +230,6 @@ func notBuiltYet(spec *v1alpha1.SpawnPolicySpec, path *field.Path) field.ErrorLi
 		name string
 		set  bool
 	}{
-		{"enforcement", spec.Enforcement == v1alpha1.Audit},
 		{"deleteClaims", spec.DeleteClaims != nil},
 	} {
 		if f.set {

@@ -302,7 +302,7 @@ type evaluation struct {
 func newEvaluation(in *Input, groups []string) *evaluation {
 	id := &in.Identity
 	return &evaluation{variables: expression.Variables{
-		User: id.User, UserID: id.UserID, UserAnnotations: id.UserAnnotations, Server: id.Server, Hub: id.Hub, Groups: groups,
+		User: id.User, UserSlug: SafeSlug(id.User), UserID: id.UserID, UserAnnotations: id.UserAnnotations, Server: id.Server, Hub: id.Hub, Groups: groups,
 		Namespace: in.Namespace.Name, NamespaceLabels: in.Namespace.Labels,
 	}}
 }

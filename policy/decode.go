@@ -90,9 +90,10 @@ func decodeItems(into reflect.Value, value any, s shape, path *field.Path) field
 		if _, isObject := item.(tree); !isObject {
 			continue // asList has said so
 		}
-		errs = append(errs, decodeStrict(list.Index(i), item, paths[i])...)
+		faults := decodeStrict(list.Index(i), item, paths[i])
+		errs = append(errs, faults...)
 		// An item of a map may be a part, for a weaker layer's item of that key: see checkComplete.
-		if t, ok := item.(tree); ok && isList && s != anonymous && identity(t, s) == "" {
+		if t, ok := item.(tree); ok && len(faults) == 0 && isList && s != anonymous && identity(t, s) == "" {
 			errs = append(errs, identityRequired(s, paths[i]))
 		}
 	}
@@ -101,7 +102,10 @@ func decodeItems(into reflect.Value, value any, s shape, path *field.Path) field
 }
 
 func identityRequired(s shape, path *field.Path) *field.Error {
-	return field.Required(path.Child(map[shape]string{byName: "name", byMountPath: "mountPath"}[s]), "")
+	if s == byMountPath {
+		return field.Required(path.Child("mountPath"), "say where it is mounted, like /home/jovyan")
+	}
+	return field.Required(path.Child("name"), "give it a name, by which it is known to other layers")
 }
 
 // checkComplete finds the items of maps that are still without an identity when all layers are merged.
@@ -201,32 +205,50 @@ func decodeStrict(into reflect.Value, value any, path *field.Path) field.ErrorLi
 
 // strictError says where the unknown field stands, and which of its neighbours was probably meant.
 func strictError(err error, t reflect.Type, path *field.Path) *field.Error {
+	if doubled, is := quotedIn(err, "duplicate field "); is {
+		return field.Invalid(below(path, doubled), lastOf(doubled), "stands here twice, and only one of the two would count: take one out")
+	}
 	name, hint := unknownField(err, t)
 	if name == "" {
 		return field.Invalid(path, "", err.Error())
 	}
-	return field.Invalid(path.Child(name), name[strings.LastIndexByte(name, '.')+1:], "unknown field"+hint)
+	return field.Invalid(below(path, name), lastOf(name), "unknown field"+hint)
+}
+
+// below adds names to a path, which may be nil.
+func below(path *field.Path, names string) *field.Path {
+	if path == nil {
+		return field.NewPath(names)
+	}
+	return path.Child(names)
+}
+
+func lastOf(names string) string { return names[strings.LastIndexByte(names, '.')+1:] }
+
+// quotedIn gives what a strict error names after its kind.
+func quotedIn(err error, kind string) (string, bool) {
+	quoted, is := strings.CutPrefix(err.Error(), kind+`"`)
+	return strings.TrimSuffix(quoted, `"`), is
 }
 
 // unknownField gives the path that a strict error names, and a guess at what was meant. It is empty for another error.
 func unknownField(err error, t reflect.Type) (name, hint string) {
-	text := err.Error()
-	quoted := strings.TrimSuffix(strings.TrimPrefix(text, `unknown field "`), `"`)
-	if quoted == text {
+	quoted, is := quotedIn(err, "unknown field ")
+	if !is {
 		return "", ""
 	}
 	names := strings.Split(quoted, ".")
 	for _, n := range names[:len(names)-1] {
-		t = below(t, n)
+		t = typeOfField(t, n)
 	}
 	if t = dereferenced(t); t != nil && t.Kind() == reflect.Struct {
-		hint = didYouMean(names[len(names)-1], slices.Collect(maps.Keys(allJSONFields(t))))
+		hint = didYouMean(lastOf(quoted), slices.Collect(maps.Keys(allJSONFields(t))))
 	}
 	return quoted, hint
 }
 
-// below gives the type of a field, by its name in JSON, with an index or without.
-func below(t reflect.Type, name string) reflect.Type {
+// typeOfField gives the type of a field, by its name in JSON, with an index or without.
+func typeOfField(t reflect.Type, name string) reflect.Type {
 	name, _, indexed := strings.Cut(name, "[")
 	t = dereferenced(t)
 	if t == nil || t.Kind() != reflect.Struct {

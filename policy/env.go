@@ -21,7 +21,7 @@ func putEnvironment(x *server, pod *corev1.Pod, sc scope) {
 		enforced, names := environment{}, make([]string, 0, len(sc.keys))
 		for _, key := range sc.keys {
 			if e, has := x.s.Environment[key]; has {
-				enforced.put(key, e)
+				enforced[key] = e
 			} else {
 				names = append(names, key)
 			}
@@ -38,9 +38,7 @@ func putEnvironment(x *server, pod *corev1.Pod, sc scope) {
 	x.computedVariables(env)
 	env.set("JUPYTER_IMAGE", deref(x.s.Image))
 	env.set("JUPYTER_IMAGE_SPEC", deref(x.s.Image))
-	for key, e := range x.s.Environment {
-		env.put(key, e)
-	}
+	env.overlay(x.s.Environment)
 	x.certificateVariables(env)
 	nb.Env = env.ordered()
 }
@@ -125,14 +123,18 @@ const computedVariableCount = 12
 // environment are the variables in the making, by the key that orders them; the name in the entry may be another.
 type environment map[string]corev1.EnvVar
 
-func (e environment) set(name, value string) { e.put(name, corev1.EnvVar{Name: name, Value: value}) }
+func (e environment) set(name, value string) { e.put(corev1.EnvVar{Name: name, Value: value}) }
 
-// put replaces a variable of the same name, whatever its key.
-func (e environment) put(key string, v corev1.EnvVar) {
-	if key != v.Name {
+// put replaces a variable of the same name.
+func (e environment) put(v corev1.EnvVar) { e[v.Name] = v }
+
+// overlay puts policy's own variables over the others. Those of the same names go first, all of them: the key of one may be the
+// name of another, which isn't to go with them.
+func (e environment) overlay(own map[string]corev1.EnvVar) {
+	for _, v := range own {
 		delete(e, v.Name)
 	}
-	e[key] = v
+	maps.Copy(e, own)
 }
 
 // hubVariables come in plain text offline, else as references into the Secret that the launcher makes.
@@ -147,7 +149,7 @@ func (x *server) hubVariables(env environment) {
 		if !x.plan.letsThrough(name) {
 			continue
 		}
-		env.put(name, corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{
+		env.put(corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{
 			LocalObjectReference: corev1.LocalObjectReference{Name: id.EnvSecret}, Key: name,
 		}}})
 	}
@@ -209,7 +211,7 @@ func (x *server) serviceURL(env environment) {
 		return
 	}
 	if x.keeping() {
-		env.put(serviceURLVariable, x.moved(given))
+		env.put(x.moved(given))
 		return
 	}
 	host := strings.TrimSuffix(strings.TrimPrefix(deref(x.s.IP), "["), "]")

@@ -51,3 +51,15 @@ func TestProcessorsAsPythonWritesThem(t *testing.T) {
 		assert.Equal(t, want, pythonFloat(nearestFloat(&q)), quantity)
 	}
 }
+
+// The key of a variable orders it, and may be another's name.
+func TestVariablesCalledByEachOthersKeysAllStay(t *testing.T) {
+	const variables = `{environment: {A: {name: B, value: b}, B: {name: C, value: c}, C: {name: A, value: a}}}`
+	for _, spec := range []string{"{defaults: " + variables + "}", "{enforced: " + variables + "}"} {
+		c := compiled(t, baseline+namespaced("n", spec))
+		for range 20 { // a map is walked through in another order each time
+			env := envOf(fitted(t, c, aliceIn("research")).Pod)
+			assert.Equal(t, []string{"a", "b", "c"}, []string{env["A"], env["B"], env["C"]}, spec)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -29,7 +30,7 @@ var fillIns = []fillIn{
 	{"spec.terminationGracePeriodSeconds", "default", equals(int64(corev1.DefaultTerminationGracePeriodSeconds))},
 	{"spec.enableServiceLinks", "default", equals(corev1.DefaultEnableServiceLinks)},
 	{"spec.securityContext", "default", equals(corev1.PodSecurityContext{})},
-	{"spec.serviceAccountName", "ServiceAccount", equals("default")},
+	{"spec.serviceAccountName", "default of ServiceAccount", equals("default")},
 	{"spec.serviceAccount", "default", func(at place, v any) bool { return v == at.spec.ServiceAccountName }},
 	{"spec.imagePullSecrets", "ServiceAccount", func(at place, _ any) bool { return at.alone }},
 	{"V", "ServiceAccount", func(at place, v any) bool {
@@ -60,7 +61,7 @@ var fillIns = []fillIn{
 	{"C.startupProbe.*", "default", isProbeDefault},
 	{"C.lifecycle.*", "default", isProbeDefault},
 
-	{"V.emptyDir", "default", equals(corev1.EmptyDirVolumeSource{})},
+	{"V.emptyDir", "volumes without a source", equals(corev1.EmptyDirVolumeSource{})},
 	{"V.image.pullPolicy", "default", nil},
 	{"V.hostPath.type", "default", equals(corev1.HostPathUnset)},
 	{"V.secret.defaultMode", "default", equals(corev1.SecretVolumeSourceDefaultMode)},
@@ -93,21 +94,37 @@ func replacedInTree(at place, have reflect.Value) bool {
 
 // filledInTree says whether what stands at a place can come from the API server itself.
 func filledInTree(at place, have reflect.Value) bool {
-	row, ok := fillInsByPattern[at.pattern]
-	if !ok {
-		for i := range fillIns {
-			if prefix, wild := strings.CutSuffix(fillIns[i].pattern, "*"); wild && strings.HasPrefix(at.pattern, prefix) {
-				row, ok = &fillIns[i], true
-			}
-		}
-	}
-	if !ok {
+	row := fillInAt(at.pattern)
+	if row == nil {
 		return false
 	}
 	for have.Kind() == reflect.Pointer {
 		have = have.Elem()
 	}
 	return row.is == nil || row.is(at, have.Interface())
+}
+
+// fillInAt is the row for a place; nil where there is none.
+func fillInAt(pattern string) *fillIn {
+	row := fillInsByPattern[pattern]
+	if row != nil {
+		return row
+	}
+	for i := range fillIns {
+		if prefix, wild := strings.CutSuffix(fillIns[i].pattern, "*"); wild && strings.HasPrefix(pattern, prefix) {
+			row = &fillIns[i]
+		}
+	}
+	return row
+}
+
+// isSent says whether what could be filled in at a place was sent by the caller. A default comes back, whoever wrote it.
+func (c *comparison) isSent(at place) bool {
+	row := fillInAt(at.pattern)
+	return row != nil && !strings.HasPrefix(row.by, "default") && slices.ContainsFunc(c.sent, func(path string) bool {
+		rest, below := strings.CutPrefix(path, at.path)
+		return below && (rest == "" || rest[0] == '.' || rest[0] == '[')
+	})
 }
 
 var fillInsByPattern = func() map[string]*fillIn {

@@ -26,8 +26,12 @@ type Input struct {
 	Surplus []string
 	// Shape are the denials of Surplus, for what no mode but Keep admits.
 	Shape []Denial
+	// Refused are the denials that hold whatever a policy says (see IdentityOf and Owned), as long as one is enforced.
+	Refused []Denial
 	// Provenance asks for Result.Provenance; it costs a second, slower pass.
 	Provenance bool
+	// anyCaller: whoever creates the skeleton may say all that it says.
+	anyCaller bool
 }
 
 // Claims are the claims of one namespace, with their metadata alone. Answers must not change while a pod is fitted.
@@ -105,14 +109,22 @@ type Result struct {
 	Names Names
 	// Kept: Pod is Input.Sent, changed (skeleton mode Keep); see Patch.
 	Kept bool
+	// Untouched: only audited policies match, so nothing is done: Pod is Input.Sent itself, or a bare skeleton where that is nil.
+	Untouched bool
 	// Denials are all the reasons to refuse the pod, in a stable order.
 	Denials []Denial
+	// Audit is what would be otherwise if the audited policies that match were enforced; nil where none matches. It may stand
+	// beside denials.
+	Audit *AuditReport
 	// Warnings for the caller, at most 256 bytes each.
 	Warnings []string
 	// Applied are the policies that were used, weakest first, and their hash.
 	Applied Applied
 	// Provenance says where each setting came from; only where Input.Provenance asked for it.
 	Provenance []Origin
+
+	// refused is what constraints refuse; nil without such a denial.
+	refused *Result
 }
 
 // Names are the names that belong to one server.

@@ -188,7 +188,7 @@ func (x *server) followedValues(nb *corev1.Container) environment {
 func (x *server) keptVariables(nb *corev1.Container, env environment) {
 	for _, v := range nb.Env {
 		if v.Name == servicePrefixVariable || v.Name == serviceURLVariable {
-			env.put(v.Name, v)
+			env.put(v)
 		}
 	}
 }

@@ -12,20 +12,21 @@ const header = "apiVersion: slipway.dev/v1alpha1\nkind: SpawnPolicy\nmetadata: {
 
 func TestDecodeRefusesWithFileAndPath(t *testing.T) {
 	for name, tc := range map[string]struct{ text, want string }{
-		"unknown field":     {header + "spec: {defalts: {}}", `bad.yaml: unknown field "spec.defalts"`},
-		"unknown setting":   {header + "spec: {defaults: {imagee: x}}", `bad.yaml: unknown field "spec.defaults.imagee"; did you mean image?`},
-		"null":              {header + "spec: {defaults: {memLimit: null}}", "bad.yaml: spec.defaults.memLimit: null is not a value here: leave the field out, or name it in the block's unset"},
-		"null deep down":    {header + "spec: {defaults: {volumes: {a: {emptyDir: null}}}}", "bad.yaml: spec.defaults.volumes.a.emptyDir: null"},
+		"unknown field":     {header + "spec: {defalts: {}}", `bad.yaml: SpawnPolicy research/p: spec.defalts: Invalid value: "defalts": unknown field; did you mean defaults?`},
+		"unknown setting":   {header + "spec: {defaults: {imagee: x}}", `bad.yaml: SpawnPolicy research/p: spec.defaults.imagee: Invalid value: "imagee": unknown field; did you mean image?`},
+		"null":              {header + "spec: {defaults: {memLimit: null}}", "bad.yaml: SpawnPolicy research/p: spec.defaults.memLimit: Invalid value: null: null is not a value here: leave the field out, or name it in the block's unset"},
+		"null deep down":    {header + "spec: {defaults: {volumes: {a: {emptyDir: null}}}}", "bad.yaml: SpawnPolicy research/p: spec.defaults.volumes.a.emptyDir: Invalid value: null"},
 		"doubled key":       {header + "spec: {priority: 1, priority: 2}", `key "priority" already set in map`},
 		"another kind":      {"apiVersion: v1\nkind: Pod\nmetadata: {name: p}", `bad.yaml: apiVersion: is "v1", must be "slipway.dev/v1alpha1"`},
 		"unknown kind":      {"apiVersion: slipway.dev/v1alpha1\nkind: SpawnPolicies\nmetadata: {name: p}", `bad.yaml: kind: is "SpawnPolicies"`},
 		"no name":           {"apiVersion: slipway.dev/v1alpha1\nkind: SpawnPolicy\nspec: {}", "bad.yaml: metadata.name: is missing"},
-		"wrong type":        {header + "spec: {priority: high}", `bad.yaml: spec.priority: Invalid value: "high": must be a whole number`},
+		"wrong type":        {header + "spec: {priority: high}", `bad.yaml: SpawnPolicy research/p: spec.priority: Invalid value: "high": must be a whole number`},
 		"tabs":              {header + "spec:\n\tpriority: 1", "bad.yaml: yaml: line 5: found character that cannot start any token (YAML is indented with spaces, never with tabs)"},
-		"quantity":          {header + "spec: {defaults: {memLimit: 4 Gigs}}", `bad.yaml: spec.defaults.memLimit: Invalid value: "4 Gigs": must be a quantity such as 2, 500m or 4Gi`},
-		"quantity in a map": {header + "spec: {constraints: {memLimit: {max: lots}}}", `bad.yaml: spec.constraints.memLimit.max: Invalid value: "lots": must be a quantity`},
-		"map for list":      {header + "spec: {profiles: [{slug: a, settings: {args: {a: b}}}]}", `bad.yaml: spec.profiles[0].settings.args: Invalid value: "{\"a\":\"b\"}": must be a list`},
-		"second of several": {header + "spec: {}\n---\n" + header + "spec: {nope: 1}", `bad.yaml: document 2: unknown field "spec.nope"`},
+		"quantity":          {header + "spec: {defaults: {memLimit: 4 Gigs}}", `bad.yaml: SpawnPolicy research/p: spec.defaults.memLimit: Invalid value: "4 Gigs": must be a quantity such as 2, 500m or 4Gi`},
+		"quantity in a map": {header + "spec: {constraints: {memLimit: {max: lots}}}", `bad.yaml: SpawnPolicy research/p: spec.constraints.memLimit.max: Invalid value: "lots": must be a quantity`},
+		"map for list":      {header + "spec: {profiles: [{slug: a, settings: {args: {a: b}}}]}", `bad.yaml: SpawnPolicy research/p: spec.profiles[0].settings.args: Invalid value: "{\"a\":\"b\"}": must be a list`},
+		"a List of no list": {"apiVersion: v1\nkind: List\nitems: {a: b}", "bad.yaml: items: must be a list of policies"},
+		"second of several": {header + "spec: {}\n---\n" + header + "spec: {nope: 1}", `bad.yaml: document 2: SpawnPolicy research/p: spec.nope: Invalid value: "nope": unknown field`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, err := Decode("bad.yaml", []byte(tc.text))
@@ -42,7 +43,7 @@ func TestDecodeGivesAllErrorsAtOnce(t *testing.T) {
 	}
 	_, err = Decode("bad.yaml", []byte(header+"spec: {nope: 1, defaults: {alsoNope: 2}}\n---\n"+header+"spec: {defaults: {image: null}}"))
 	require.Error(t, err)
-	for _, want := range []string{"spec.nope", "spec.defaults.alsoNope", "document 2: spec.defaults.image"} {
+	for _, want := range []string{"spec.nope", "spec.defaults.alsoNope", "document 2: SpawnPolicy research/p: spec.defaults.image"} {
 		assert.ErrorContains(t, err, want)
 	}
 }
@@ -116,4 +117,16 @@ func TestCompileRefusesNullInAFragment(t *testing.T) {
 	require.Len(t, errs, 1)
 	assert.Equal(t, "spec.defaults.extraPodConfig.dnsPolicy", errs[0].Field)
 	assert.Contains(t, errs[0].Message, "unset")
+}
+
+// YAML ends lines in more ways than one.
+func TestAPolicyBehindACommentIsRead(t *testing.T) {
+	for _, end := range []string{"\n", "\r\n", "\r"} {
+		p, err := Decode("p.yaml", []byte(strings.ReplaceAll("# a comment\n"+header+"spec: {}\n", "\n", end)))
+		require.NoError(t, err)
+		assert.Len(t, p.Namespaced, 1, "%q", end)
+	}
+	p, err := Decode("p.yaml", []byte("# nothing\n\n---\n# but comments\n"))
+	require.NoError(t, err)
+	assert.Empty(t, p)
 }

@@ -54,12 +54,18 @@ func mergeValue(weaker, over any) any {
 	return merged
 }
 
+// weakerLayer stands in an error for the policy and path that plan.merge knows, and sameThingAs before the first of two.
+const (
+	weakerLayer = "a weaker layer"
+	sameThingAs = "the same thing as "
+)
+
 // mergeIntoList merges a map of things into a list of them: the list keeps its order, what is new is appended in
 // the order of the keys.
 func mergeIntoList(list []any, keyed tree, s shape, path *field.Path) ([]any, field.ErrorList) {
 	if s == anonymous {
 		return list, field.ErrorList{field.Invalid(path, "map",
-			"a weaker layer gives a list, and its items have no name to merge by: write a list, which replaces it, or a map in both")}
+			weakerLayer+" gives a list, and its items have no name to merge by: write a list, which replaces it, or a map in both")}
 	}
 	var errs field.ErrorList
 	merged := slices.Clone(list)
@@ -181,7 +187,7 @@ func doubled(items []any, paths []*field.Path, s shape) field.ErrorList {
 		}
 		id := identity(t, s)
 		if before, has := first[id]; has && id != "" {
-			errs = append(errs, field.Invalid(paths[i], id, fmt.Sprintf("the same thing as %s: give it another name, or merge the two", before)))
+			errs = append(errs, field.Invalid(paths[i], id, fmt.Sprintf(sameThingAs+"%s: give it another name, or merge the two", before)))
 			continue
 		}
 		first[id] = paths[i]

@@ -99,7 +99,7 @@ func TestAMapItemMayBeAPartOfAWeakerLayersItem(t *testing.T) {
 
 	alone := denied(t, compiled(t, baseline+namespaced("b", "{defaults: "+part+"}")), aliceIn("research"))
 	require.Len(t, alone, 1)
-	assert.Equal(t, "volumeMounts[home].mountPath", alone[0].Field)
+	assert.Equal(t, "spec.defaults.volumeMounts[home].mountPath", alone[0].Field)
 }
 
 func TestAnEnforcedPartOfAMountHoldsTheWholeMount(t *testing.T) {

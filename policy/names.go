@@ -76,10 +76,10 @@ func (x *server) checkNames() []Denial {
 			"names Secret %q: the Secret with the environment of this pod is called %s-env- and 8 of a to z and 0 to 9", secret, x.names.Pod))
 	}
 	if problems := validation.IsDNS1123Subdomain(x.names.Pod); len(problems) > 0 {
-		denials = append(denials, denyf(NameMismatch, nil, "podNameTemplate", "gives %q, which is no name for a pod: %s", x.names.Pod, problems[0]))
+		denials = append(denials, denyf(NameMismatch, nil, "podNameTemplate", "gives %q, which is no name for a pod: %s", x.names.Pod, inShort(problems)))
 	}
 	if problems := validation.IsDNS1123Subdomain(x.names.Claim); isTrue(x.s.StoragePVCEnsure) && len(problems) > 0 {
-		denials = append(denials, denyf(NameMismatch, nil, "pvcNameTemplate", "gives %q, which is no name for a claim: %s", x.names.Claim, problems[0]))
+		denials = append(denials, denyf(NameMismatch, nil, "pvcNameTemplate", "gives %q, which is no name for a claim: %s", x.names.Claim, inShort(problems)))
 	}
 	return denials
 }

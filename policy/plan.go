@@ -110,7 +110,7 @@ func newPlan(policies []*compiledPolicy, sel selection) *plan {
 		p.templates, errs = compileTemplates(p.settings, merged, nil)
 		errs = append(errs, checkSettings(p.settings, nil)...) // what a user typed is here for the first time
 	}
-	p.blame(nil, errs)
+	p.errs = append(p.errs, locatedDenials(layers, merged, errs)...)
 	if len(p.errs) > 0 {
 		return p
 	}
@@ -175,7 +175,7 @@ func (p *plan) merge(layers []layer) tree {
 		}
 		var errs field.ErrorList
 		merged, errs = l.over(merged)
-		p.blame(l.policy, errs)
+		p.blame(l.policy, namingLists(errs, layers[:i]))
 		if l.policy == nil || l.policy.Namespace == "" {
 			cluster, _ = l.over(cluster)
 		}
@@ -184,6 +184,20 @@ func (p *plan) merge(layers []layer) tree {
 		}
 	}
 	return merged
+}
+
+// namingLists says whose list it is that a map can't be merged into.
+func namingLists(errs field.ErrorList, weaker []layer) field.ErrorList {
+	for _, e := range errs {
+		setting := e.Field[strings.LastIndexByte(e.Field, '.')+1:]
+		for _, l := range slices.Backward(weaker) {
+			if _, isList := l.block.tree[setting].([]any); isList && l.policy != nil {
+				e.Detail = strings.Replace(e.Detail, weakerLayer, l.policy.String()+", "+l.block.path.Child(setting).String()+",", 1)
+				break
+			}
+		}
+	}
+	return errs
 }
 
 func (p *plan) blame(policy *PolicyRef, errs field.ErrorList) {

@@ -45,7 +45,7 @@ type compiledChoice struct {
 // compiledUnlisted is an answer that the user types.
 type compiledUnlisted struct {
 	spec *v1alpha1.UnlistedChoice
-	// pattern matches the whole value; nil allows any.
+	// pattern prefers the longest match, so that it says whether the whole value is one (see permitted); nil allows any.
 	pattern *regexp.Regexp
 	// settings still hold {value}.
 	settings block
@@ -111,13 +111,13 @@ func (p *compiledPolicy) compileChoices(raw []byte, path *field.Path) []*compile
 func (p *compiledPolicy) compileUnlisted(spec *v1alpha1.UnlistedChoice, path *field.Path) *compiledUnlisted {
 	u := &compiledUnlisted{spec: spec}
 	if spec.ValidationRegex != "" {
-		// By itself first: else a)|(b would get out of the brackets around it, and bind one end alone.
-		if _, err := regexp.Compile(spec.ValidationRegex); err != nil {
+		pattern, err := regexp.Compile(spec.ValidationRegex)
+		if err != nil {
 			p.errs = append(p.errs, field.Invalid(path.Child("validationRegex"), spec.ValidationRegex, "must be a regular expression in RE2 syntax: "+err.Error()))
 			return u
 		}
-		// \A and \z, so that neither an alternative nor a line end gets around the whole.
-		u.pattern = regexp.MustCompile(`\A(?:` + spec.ValidationRegex + `)\z`)
+		pattern.Longest()
+		u.pattern = pattern
 	}
 	at := path.Child("settings")
 	u.settings.path = at
@@ -139,13 +139,24 @@ func (p *compiledPolicy) compileUnlisted(spec *v1alpha1.UnlistedChoice, path *fi
 		}
 		delete(t, "unset")
 	}
-	for name := range t {
+	for _, name := range slices.Sorted(maps.Keys(t)) {
 		if _, known := settingFields[name]; !known {
 			p.errs = append(p.errs, field.Invalid(at.Child(name), name, "unknown field"+didYouMean(name, slices.Collect(maps.Keys(settingFields)))))
 		}
 	}
 	u.settings.tree = t
 	return u
+}
+
+// permitted says whether the whole of what a user typed matches. The pattern is used as it is: in \A(?:…)\z, a)|(b gets out of the
+// brackets, and \Qa, which is valid, takes them for text and is invalid.
+func (u *compiledUnlisted) permitted(typed string) bool {
+	if u.pattern == nil {
+		return true
+	}
+	// Of the matches that begin first, the longest: the whole is a match if and only if it is this one.
+	at := u.pattern.FindStringIndex(typed)
+	return at != nil && at[0] == 0 && at[1] == len(typed)
 }
 
 // readItems reads a list, or a map by name, of options or choices.
@@ -175,7 +186,7 @@ func (p *compiledPolicy) readStrict(value, into any, path *field.Path) bool {
 		p.errs = append(p.errs, misfits(value, reflect.TypeOf(into), path)...)
 	}
 	for _, e := range strict {
-		p.errs = append(p.errs, field.Invalid(path, "", e.Error()))
+		p.errs = append(p.errs, strictError(e, reflect.TypeOf(into), path))
 	}
 	return err == nil && len(strict) == 0
 }
@@ -362,7 +373,7 @@ func (s *selection) answerTyped(o *compiledOption, typed string, id *Identity, g
 	case !permits(u.spec.AllowedUsers, u.spec.AllowedGroups, id.User, groups):
 		d := denyf(ProfileNotAllowed, ref, o.path.Child("unlistedChoice").String(), "user %q may not type a value for option %q", id.User, o.name)
 		return &d
-	case u.pattern != nil && !u.pattern.MatchString(typed):
+	case !u.permitted(typed):
 		why := u.spec.ValidationMessage
 		if why == "" {
 			why = "it must match " + u.spec.ValidationRegex

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 const profiles = baseline + `
@@ -109,7 +110,8 @@ func TestTypedTextMeetsTheRulesOfItsSetting(t *testing.T) {
 		c := compiled(t, baseline+namespaced("n", "{profiles: [{slug: a, options: [{name: o, unlistedChoice: {settings: "+settings+"}}]}]}"))
 		d := denied(t, c, in)
 		assert.Equal(t, PolicyInvalid, d[0].Code)
-		assert.Equal(t, field, d[0].Field)
+		assert.Equal(t, "spec.profiles[0].options[0].unlistedChoice.settings."+field, d[0].Field)
+		assert.Equal(t, "n", d[0].Policy.Name)
 	}
 }
 
@@ -122,4 +124,40 @@ func TestProfileUnsetsAndMerges(t *testing.T) {
 	assert.Equal(t, "base", env["B"])
 	in.Identity.Profile = "gpu"
 	assert.NotContains(t, envOf(fitted(t, c, in).Pod), "B")
+}
+
+// A policy of one namespace must not stop the webhook for all: \Qa is a pattern, and \A(?:\Qa)\z, which says that it has to be the
+// whole, is none.
+func TestAPatternThatCantBePutIntoAnother(t *testing.T) {
+	for pattern, want := range map[string]map[string]bool{
+		`\Qa.`:             {"a.": true, "ab": false, `a.)\z`: false},
+		`\Q`:               {"a": false, ")": false},
+		`a|b`:              {"a": true, "b": true, "ab": false},
+		`a|ab`:             {"ab": true},
+		`a*?`:              {"aaa": true, "aab": false},
+		`(?m)^a$`:          {"a": true, "a\nb": false, "b\na": false},
+		"(?s)a.b":          {"a\nb": true, "a\nb\n": false},
+		`(?:a{0,9}){0,99}`: {"aaaa": true, "b": false},
+	} {
+		spec := asJSON(tree{"profiles": []any{tree{"slug": "a", "options": tree{"o": tree{
+			"unlistedChoice": tree{"validationRegex": pattern, "settings": tree{"image": "{value}"}},
+		}}}}})
+		c := compiled(t, baseline+namespaced("n", spec))
+		for typed, allowed := range want {
+			in := aliceIn("research")
+			in.Identity.Options = map[string]string{"o" + unlistedSuffix: typed}
+			r, err := c.Apply(in)
+			require.NoError(t, err)
+			assert.Equal(t, allowed, r.Pod != nil, "%q by %s", typed, pattern)
+		}
+	}
+}
+
+func TestErrorsOfAPolicyComeInOneOrder(t *testing.T) {
+	p := decoded(t, namespaced("n", `{profiles: [{slug: a, options: [{name: o, unlistedChoice: {settings: {zz: 1, yy: 1, xx: 1, ww: 1, vv: 1}}}]}]}`))
+	first := Compile(p).Errors()
+	require.Len(t, first, 5)
+	for range 20 {
+		assert.Equal(t, first, Compile(p).Errors())
+	}
 }

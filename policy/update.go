@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -48,8 +49,13 @@ func Changed(before, after *corev1.Pod, sub Subresource) []Denial {
 // isGoverned: the hub label is what opts in, and the annotation says that a pod was fitted, should the label be gone.
 func isGoverned(pod *corev1.Pod) bool {
 	_, labelled := pod.Labels[LabelHub]
+	return labelled || IsFitted(pod)
+}
+
+// IsFitted says whether a pod claims to have been fitted by policy.
+func IsFitted(pod *corev1.Pod) bool {
 	_, fitted := pod.Annotations[AnnotationApplied]
-	return labelled || fitted
+	return fitted
 }
 
 // adopted refuses to make a server of a pod that policy has never seen.
@@ -59,7 +65,7 @@ func adopted(after *corev1.Pod) []Denial {
 		path string
 		of   map[string]string
 	}{{"metadata.labels", after.Labels}, {"metadata.annotations", after.Annotations}} {
-		for key := range keys.of {
+		for _, key := range slices.Sorted(maps.Keys(keys.of)) {
 			if key == LabelHub || key == AnnotationApplied {
 				denials = append(denials, denyf(FieldChanged, nil, keys.path+"["+key+"]",
 					"can't be added to a pod that exists: policy fits out pods when they are created"))

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -131,5 +132,15 @@ func TestASubresourceIsHeldAgainstTodaysPolicies(t *testing.T) {
 			}
 			assert.Equal(t, tc.codes, codes)
 		})
+	}
+}
+
+func TestWhatAnAdoptedPodIsDeniedForComesInOneOrder(t *testing.T) {
+	after := &corev1.Pod{}
+	after.Labels = map[string]string{LabelHub: "main", AnnotationApplied: "{}"}
+	first := Changed(&corev1.Pod{}, after, "")
+	require.Len(t, first, 2)
+	for range 20 {
+		assert.Equal(t, first, Changed(&corev1.Pod{}, after, ""))
 	}
 }

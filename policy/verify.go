@@ -12,11 +12,17 @@ import (
 // fitted is still there, nothing was added that additions doesn't allow, enforced settings would change nothing, and every
 // constraint holds.
 //
-// in.Identity and in.Caller are those of the request; in.Claim, in.Sent and in.Surplus aren't used. known is false where
-// the pod was fitted by other policies, or other generations of them, than these: then nothing is said about it.
+// in.Identity, in.Caller and in.Refused are those of the request; in.Claim, in.Sent and in.Surplus aren't used. known is false where
+// the pod was fitted by other policies, or other generations of them, than these: then nothing is said about it. Where audited
+// policies alone match, a pod that wasn't fitted passes.
 func (c *Compiled) Verify(in Input, pod *corev1.Pod) (denials []Denial, known bool) {
 	applied, err := appliedTo(pod)
-	if err != nil {
+	switch {
+	case err != nil && !IsFitted(pod) && c.leavesAlone(&in, c.auditing(&in)):
+		return nil, true
+	case len(in.Refused) > 0:
+		return in.Refused, true
+	case err != nil:
 		return []Denial{*err}, true
 	}
 	policies := c.selectPolicies(&in).policies

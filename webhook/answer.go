@@ -146,7 +146,7 @@ func notReady(what string) admission.Response {
 // tooMany asks to try again when there is less to do.
 func tooMany() admission.Response {
 	return failure(http.StatusTooManyRequests, metav1.StatusReasonTooManyRequests,
-		"Slipway "+reasonTooMany+": this replica decides on as many pods as it can at once; try again", &metav1.StatusDetails{RetryAfterSeconds: retryAfter})
+		"Slipway "+reasonTooMany+": this replica decides on as much as it can at once; try again", &metav1.StatusDetails{RetryAfterSeconds: retryAfter})
 }
 
 // timedOut: the request's time was over before it was decided.

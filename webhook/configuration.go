@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/slipway-hub/slipway/policy"
+	"github.com/slipway-hub/slipway/policy/v1alpha1"
 )
 
 const (
@@ -22,10 +23,18 @@ const (
 	// VerifyPath is where the verifying webhook listens.
 	VerifyPath = "/verify"
 
+	// PolicyConfigurationName is that of the validating configuration for policies.
+	PolicyConfigurationName = "slipway-policy"
+	// ValidatePolicyPath is where the webhook listens that judges policies.
+	ValidatePolicyPath = "/validate-policy"
+
 	mutateWebhook = "mutate.slipway.dev"
 	verifyWebhook = "verify.slipway.dev"
+	policyWebhook = "policy.slipway.dev"
 	// timeoutSeconds bounds how long a pod waits when all replicas hang.
 	timeoutSeconds = 5
+	// policyTimeoutSeconds leaves time to try what a policy offers.
+	policyTimeoutSeconds = 10
 )
 
 // Endpoint is how the API server reaches the replicas.
@@ -121,6 +130,37 @@ func VerifyConfiguration(at Endpoint, launchers []string) *admissionregistration
 			MatchPolicy:             new(admissionregistrationv1.Equivalent),
 			SideEffects:             new(admissionregistrationv1.SideEffectClassNoneOnDryRun),
 			TimeoutSeconds:          new(int32(timeoutSeconds)),
+			AdmissionReviewVersions: []string{"v1"},
+		}},
+	}
+}
+
+// PolicyConfiguration tells the API server to have policies judged before it stores them, and to refuse them while nobody can: an
+// invalid one would stop every server that it is for. Status and deletion aren't asked about.
+func PolicyConfiguration(at Endpoint) *admissionregistrationv1.ValidatingWebhookConfiguration {
+	return &admissionregistrationv1.ValidatingWebhookConfiguration{
+		TypeMeta: metav1.TypeMeta{
+			APIVersion: admissionregistrationv1.SchemeGroupVersion.String(), Kind: "ValidatingWebhookConfiguration",
+		},
+		ObjectMeta: metav1.ObjectMeta{Name: PolicyConfigurationName},
+		Webhooks: []admissionregistrationv1.ValidatingWebhook{{
+			Name:         policyWebhook,
+			ClientConfig: at.client(ValidatePolicyPath),
+			Rules: []admissionregistrationv1.RuleWithOperations{{
+				Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Create, admissionregistrationv1.Update},
+				Rule: admissionregistrationv1.Rule{
+					APIGroups: []string{v1alpha1.GroupVersion.Group}, APIVersions: []string{v1alpha1.GroupVersion.Version},
+					Resources: []string{"spawnpolicies", "clusterspawnpolicies"}, Scope: new(admissionregistrationv1.AllScopes),
+				},
+			}},
+			// Labels, annotations and finalizers change while we are down.
+			MatchConditions: []admissionregistrationv1.MatchCondition{
+				{Name: "changes-the-spec", Expression: "request.operation != 'UPDATE' || object.?spec.orValue({}) != oldObject.?spec.orValue({})"},
+			},
+			FailurePolicy:           new(admissionregistrationv1.Fail),
+			MatchPolicy:             new(admissionregistrationv1.Equivalent),
+			SideEffects:             new(admissionregistrationv1.SideEffectClassNone),
+			TimeoutSeconds:          new(int32(policyTimeoutSeconds)),
 			AdmissionReviewVersions: []string{"v1"},
 		}},
 	}

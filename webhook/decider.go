@@ -18,8 +18,8 @@ type engine interface {
 	Apply(in policy.Input) (result policy.Result, ready bool, err error)
 	// Verify judges the final pod of a create request.
 	Verify(in policy.Input, pod *corev1.Pod) (denials []policy.Denial, ready bool)
-	// Allows judges what an update of a subresource asks for.
-	Allows(in policy.Input, before, after *corev1.Pod) (denials []policy.Denial, ready bool)
+	// Update judges an update.
+	Update(in policy.Input, before, after *corev1.Pod, sub policy.Subresource) (denials []policy.Denial, report *policy.AuditReport, ready bool)
 }
 
 // namespaceLabels knows the namespaces of this moment.
@@ -35,10 +35,13 @@ type claimCache interface {
 
 // decider is what both webhooks decide with.
 type decider struct {
+	// webhook is its name in metrics.
+	webhook    string
 	engine     engine
 	namespaces namespaceLabels
 	claims     claimCache
 	events     *events
+	fitted     *fittings
 	log        logr.Logger
 }
 
@@ -78,10 +81,7 @@ func generated(pod *corev1.Pod) []policy.Denial {
 
 // deny answers, tells of it in the pod's namespace, and logs codes and paths. Messages stay out of the log: they may quote values.
 func (d *decider) deny(req *admission.Request, pod *corev1.Pod, denials []policy.Denial) admission.Response {
-	reasons := make([]string, 0, min(len(denials), maxDenials))
-	for _, denial := range denials[:min(len(denials), maxDenials)] {
-		reasons = append(reasons, string(denial.Code)+" "+denial.Field)
-	}
+	reasons := reasonsOf(denials[:min(len(denials), maxDenials)])
 	d.log.Info("denied", "uid", req.UID, "namespace", req.Namespace, "pod", pod.Name, "operation", req.Operation, "caller", req.UserInfo.Username,
 		"hub", pod.Labels[policy.LabelHub], "reasons", reasons)
 	d.events.denied(req, pod, denials)

@@ -41,7 +41,7 @@ type endpoint struct {
 	log      logr.Logger
 }
 
-// inFlight has room for as many requests as are decided at once. Both webhooks share one: the work is all processor time,
+// inFlight has room for as many requests as are decided at once. Both webhooks for pods share one: the work is all processor time,
 // and more of it at once makes each slower and none faster.
 type inFlight chan struct{}
 

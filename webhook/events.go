@@ -30,7 +30,7 @@ const (
 // eventWriter writes an Event into its namespace.
 type eventWriter func(ctx context.Context, event *corev1.Event) error
 
-// events tells of denials in the pods' namespaces. They are for people to read: some are lost on purpose when there are
+// events tells of denials, and of what audited policies would do, in the pods' namespaces. They are for people to read: some are lost on purpose when there are
 // many, and none is ever waited for. nil tells nobody.
 type events struct {
 	write eventWriter
@@ -47,8 +47,13 @@ func newEvents(write eventWriter, log logr.Logger) *events {
 	}
 }
 
-// denied tells of a pod that is refused for all these reasons, of which there must be one. A dry run has no side effects.
+// denied tells of a pod that is refused for all these reasons, of which there must be one.
 func (e *events) denied(req *admission.Request, pod *corev1.Pod, denials []policy.Denial) {
+	e.tell(req, func() *corev1.Event { return denialEvent(req.Namespace, pod, denials) })
+}
+
+// tell queues an Event, unless there are too many or the request is a dry run.
+func (e *events) tell(req *admission.Request, event func() *corev1.Event) {
 	if e == nil || (req.DryRun != nil && *req.DryRun) {
 		return
 	}
@@ -57,7 +62,7 @@ func (e *events) denied(req *admission.Request, pod *corev1.Pod, denials []polic
 		return
 	}
 	select {
-	case e.queue <- denialEvent(req.Namespace, pod, denials):
+	case e.queue <- event():
 	default:
 		droppedEvents.Inc()
 	}
@@ -102,18 +107,22 @@ func (e *events) send(ctx context.Context, event *corev1.Event) {
 }
 
 func denialEvent(namespace string, pod *corev1.Pod, denials []policy.Denial) *corev1.Event {
+	event := podEvent(namespace, pod)
+	event.GenerateName, event.Type = "slipway-denied-", corev1.EventTypeWarning
+	event.Reason, event.Message = string(denials[0].Code), eventMessage(denials)
+	return event
+}
+
+// podEvent is an Event that has nothing to tell yet. The pod's name may be none that an Event could have.
+func podEvent(namespace string, pod *corev1.Pod) *corev1.Event {
 	now := metav1.Now()
 	name := pod.Name
 	if name == "" {
 		name = pod.GenerateName
 	}
 	return &corev1.Event{
-		// The pod's name may be none that an Event could have.
-		ObjectMeta:          metav1.ObjectMeta{GenerateName: "slipway-denied-", Namespace: namespace},
+		ObjectMeta:          metav1.ObjectMeta{Namespace: namespace},
 		InvolvedObject:      corev1.ObjectReference{APIVersion: "v1", Kind: "Pod", Namespace: namespace, Name: name},
-		Type:                corev1.EventTypeWarning,
-		Reason:              string(denials[0].Code),
-		Message:             eventMessage(denials),
 		Source:              corev1.EventSource{Component: component},
 		ReportingController: component,
 		FirstTimestamp:      now,
@@ -133,12 +142,17 @@ var plainSpoken = []policy.Code{
 func eventMessage(denials []policy.Denial) string {
 	sentences := make([]string, 0, len(denials))
 	for _, d := range denials {
-		if !slices.Contains(plainSpoken, d.Code) {
-			d.Message = string(d.Code) + " (the answer to the request says why)"
-		}
-		sentences = append(sentences, d.String())
+		sentences = append(sentences, plainly(d))
 	}
 	return cut(strings.Join(sentences, "; "), maxEventMessage)
+}
+
+// plainly is a denial in words for everybody.
+func plainly(d policy.Denial) string {
+	if !slices.Contains(plainSpoken, d.Code) {
+		d.Message = string(d.Code) + " (the answer to the request says why)"
+	}
+	return d.String()
 }
 
 // cut shortens text to at most limit bytes and leaves no half of a character.

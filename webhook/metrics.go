@@ -13,9 +13,11 @@ import (
 const (
 	resultFitted   = "fitted"
 	resultVerified = "verified"
-	resultIgnored  = "ignored"
-	resultDenied   = "denied"
-	resultError    = "error"
+	// resultUntouched: audited policies alone match.
+	resultUntouched = "untouched"
+	resultIgnored   = "ignored"
+	resultDenied    = "denied"
+	resultError     = "error"
 )
 
 // Reasons of our own failures: values of the label reason, beside the denials' codes. None is made of what a caller
@@ -34,7 +36,7 @@ type outcome struct{ result, reason string }
 var (
 	admissions = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "slipway_admissions_total",
-		Help: "Admission requests by webhook, result (fitted, verified, ignored, denied, error) and reason code.",
+		Help: "Admission requests by webhook, result (fitted, verified, untouched, ignored, denied, error) and reason code.",
 	}, []string{"webhook", "result", "reason"})
 
 	durations = prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -43,15 +45,21 @@ var (
 		Buckets: []float64{.00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
 	}, []string{"webhook"})
 
+	auditReports = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "slipway_audit_reports_total",
+		Help: "Requests that audited policies match, by webhook, what would become of them if those policies were enforced " +
+			"(denied, admitted, changed, unchanged), and the reason code of the denial that there would be.",
+	}, []string{"webhook", "outcome", "reason"})
+
 	droppedEvents = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "slipway_events_dropped_total",
-		Help: "Events of denials that were not written: too many at a time, or the API server refused them.",
+		Help: "Events of denials and audits that were not written: too many at a time, or the API server refused them.",
 	})
 )
 
 func init() {
 	// The registry that controller-runtime's metrics server serves.
-	metrics.Registry.MustRegister(admissions, durations, droppedEvents)
+	metrics.Registry.MustRegister(admissions, durations, auditReports, droppedEvents)
 }
 
 func observe(webhook string, o outcome, started time.Time) {
@@ -62,6 +70,8 @@ func observe(webhook string, o outcome, started time.Time) {
 // outcomeOf reads the outcome from an answer.
 func outcomeOf(r *admission.Response) outcome {
 	switch reason := r.AuditAnnotations[auditReason]; {
+	case r.Allowed && r.AuditAnnotations[auditEnforcement] != "":
+		return outcome{result: resultUntouched}
 	case r.Allowed && len(r.Patch) > 0:
 		return outcome{result: resultFitted}
 	case r.Allowed && r.AuditAnnotations[auditPolicies] != "":

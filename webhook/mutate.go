@@ -36,45 +36,40 @@ func (m *mutator) Handle(ctx context.Context, req admission.Request) admission.R
 
 func (m *mutator) fit(ctx context.Context, req *admission.Request, pod *corev1.Pod) admission.Response {
 	identity, denials := policy.IdentityOf(pod)
-	readable := len(denials) == 0
-	surplus, shape := policy.Surplus(pod)
-	denials = append(append(denials, generated(pod)...), policy.Owned(pod)...)
-	var result policy.Result
-	if readable { // so that a caller hears all that is wrong at once
-		in, claims, response := m.input(ctx, req, identity)
-		if response != nil {
-			return *response
-		}
-		in.Sent, in.Surplus, in.Shape = pod, surplus, shape
-		var ready bool
-		var err error
-		result, ready, err = m.engine.Apply(in)
-		switch {
-		case !ready:
-			return notReady("the policies aren't read yet")
-		case err != nil:
-			m.log.Error(err, "can't fit a pod", "uid", req.UID, "namespace", req.Namespace, "pod", pod.Name)
-			return internalError(req.UID)
-		case claims.err != nil:
-			m.log.Error(claims.err, "can't read claims from the cache", "uid", req.UID, "namespace", req.Namespace)
-			return notReady("the claims of the namespace can't be read")
-		}
-		denials = append(denials, result.Denials...)
+	in, claims, missing := m.input(ctx, req, identity)
+	if missing != nil {
+		return *missing
 	}
-	if len(denials) > 0 {
-		return m.deny(req, pod, denials)
+	in.Sent = pod
+	in.Surplus, in.Shape = policy.Surplus(pod)
+	in.Refused = append(append(denials, generated(pod)...), policy.Owned(pod)...)
+	result, ready, err := m.engine.Apply(in)
+	switch {
+	case !ready:
+		return notReady("the policies aren't read yet")
+	case err != nil:
+		m.log.Error(err, "can't fit a pod", "uid", req.UID, "namespace", req.Namespace, "pod", pod.Name)
+		return internalError(req.UID)
+	case claims.err != nil:
+		m.log.Error(claims.err, "can't read claims from the cache", "uid", req.UID, "namespace", req.Namespace)
+		return notReady("the claims of the namespace can't be read")
+	case len(result.Denials) > 0:
+		return m.audited(req, pod, result.Audit, m.deny(req, pod, result.Denials))
 	}
 	response, err := answer(req.Object.Raw, pod, &result)
 	if err != nil {
 		m.log.Error(err, "can't answer with a fitted pod", "uid", req.UID, "namespace", req.Namespace, "pod", pod.Name)
 		return internalError(req.UID)
 	}
-	m.log.V(1).Info("fitted", "uid", req.UID, "namespace", req.Namespace, "pod", pod.Name, "hub", identity.Hub, "hash", result.Applied.Hash)
-	return response
+	m.log.V(1).Info("fitted", "untouched", result.Untouched, "uid", req.UID, "namespace", req.Namespace, "pod", pod.Name, "hub", identity.Hub, "hash", result.Applied.Hash)
+	return m.audited(req, pod, result.Audit, response)
 }
 
 func answer(raw []byte, sent *corev1.Pod, result *policy.Result) (admission.Response, error) {
-	if result.Kept {
+	switch {
+	case result.Untouched:
+		return untouched(), nil
+	case result.Kept:
 		return kept(raw, sent, result)
 	}
 	return fitted(result)

@@ -17,6 +17,7 @@ import (
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -45,6 +46,8 @@ type policies struct {
 	changed signal
 	// swapped are raised after current was replaced.
 	swapped []signal
+	// fitted counts what pods the policies fit; nil doesn't.
+	fitted  *fittings
 	current atomic.Pointer[policySet]
 	// now is time.Now, but for tests.
 	now func() time.Time
@@ -52,8 +55,11 @@ type policies struct {
 
 // policySet is what pods are fitted by until the next change.
 type policySet struct {
-	compiled   *policy.Compiled
-	unreadable []policy.Denial
+	compiled *policy.Compiled
+	// unreadable are denials for the policies that can't be decoded, audited those of them that deny nothing.
+	unreadable, audited []policy.Denial
+	// verdicts are on each policy by itself, by uid.
+	verdicts map[types.UID]verdict
 	// versions are the policies' uids and generations: equal versions are equal policies.
 	versions string
 	// since is when requests began to be answered by this set, and older the one before it, for a while.
@@ -71,7 +77,7 @@ const (
 
 // watchPolicies follows both kinds. exempt are the product's own namespaces.
 func watchPolicies(ctx context.Context, c cache.Cache, exempt []string, log logr.Logger) (*policies, error) {
-	p := &policies{reader: c, exempt: exempt, log: log.WithName("policies"), changed: newSignal(), now: time.Now}
+	p := &policies{reader: c, exempt: exempt, log: log.WithName("policies"), changed: newSignal(), fitted: &fittings{}, now: time.Now}
 	return p, onPolicyEvents(ctx, c, toolscache.ResourceEventHandlerFuncs{
 		AddFunc: func(any) { p.changed.raise() },
 		UpdateFunc: func(old, changed any) {
@@ -144,6 +150,7 @@ func (p *policies) Apply(in policy.Input) (policy.Result, bool, error) {
 		return policy.Result{}, true, fmt.Errorf("apply policies: %w", err)
 	}
 	result.Denials = append(result.Denials, set.unreadableIn(in.Namespace.Name)...)
+	result.AddAudited(inNamespace(set.audited, in.Namespace.Name)...)
 	return result, true, nil
 }
 
@@ -155,25 +162,36 @@ func (p *policies) Verify(in policy.Input, pod *corev1.Pod) ([]policy.Denial, bo
 		return nil, false
 	}
 	now := p.now()
+	var refused []policy.Denial
 	for set := current; set != nil; set = set.older {
-		if denials, known := set.compiled.Verify(in, pod); known {
+		switch denials, known := set.compiled.Verify(in, pod); {
+		case known && len(denials) > 0 && !policy.IsFitted(pod):
+			// Another set may have let it pass as it is: an audited policy may be enforced since.
+			if refused == nil {
+				refused = append(denials, set.unreadableIn(in.Namespace.Name)...)
+			}
+		case known:
 			return append(denials, set.unreadableIn(in.Namespace.Name)...), true
 		}
 		if now.Sub(set.since) > supersededFor {
 			break // what is older was replaced that long ago
 		}
 	}
+	if refused != nil {
+		return refused, true
+	}
 	return []policy.Denial{{Code: policy.PolicyChanged, Field: "metadata.annotations[" + policy.AnnotationApplied + "]",
 		Message: "policy changed while this pod was admitted: try again"}}, true
 }
 
-// Allows judges a change of a pod that exists by the current set.
-func (p *policies) Allows(in policy.Input, before, after *corev1.Pod) ([]policy.Denial, bool) {
+// Update judges a change of a pod that exists by the current set.
+func (p *policies) Update(in policy.Input, before, after *corev1.Pod, sub policy.Subresource) ([]policy.Denial, *policy.AuditReport, bool) {
 	set := p.current.Load()
 	if set == nil {
-		return nil, false
+		return nil, nil, false
 	}
-	return append(set.compiled.Allows(in, before, after), set.unreadableIn(in.Namespace.Name)...), true
+	denials, report := set.compiled.Update(in, before, after, sub)
+	return append(denials, set.unreadableIn(in.Namespace.Name)...), report, true
 }
 
 // recent gives this set and those before it that were replaced less than supersededFor ago, n at most. It copies them:
@@ -192,8 +210,13 @@ func (s *policySet) recent(now time.Time, n int) *policySet {
 
 // unreadableIn are the denials by policies of this set that can't be read and could be for a namespace.
 func (s *policySet) unreadableIn(namespace string) []policy.Denial {
+	return inNamespace(s.unreadable, namespace)
+}
+
+// inNamespace are those denials by policies that could be for a namespace.
+func inNamespace(all []policy.Denial, namespace string) []policy.Denial {
 	var denials []policy.Denial
-	for _, d := range s.unreadable {
+	for _, d := range all {
 		if d.Policy.Namespace == "" || d.Policy.Namespace == namespace {
 			denials = append(denials, d)
 		}
@@ -214,6 +237,7 @@ func (p *policies) refresh(ctx context.Context) error {
 	set := compile(objects, p.exempt)
 	set.versions, set.since = versions, p.now()
 	set.older = p.current.Load().recent(set.since, maxSuperseded)
+	p.fitted.follow(objects)
 	p.current.Store(set)
 	p.report(len(objects), set)
 	for _, s := range p.swapped {
@@ -268,7 +292,11 @@ func compile(objects []unstructured.Unstructured, exempt []string) *policySet {
 	for i := range objects {
 		object := &objects[i]
 		spec, err := decodeSpec(object)
-		if err != nil {
+		switch {
+		case err != nil && isAudited(object):
+			set.audited = append(set.audited, unreadable(object, err))
+			continue
+		case err != nil:
 			set.unreadable = append(set.unreadable, unreadable(object, err))
 			continue
 		}
@@ -283,6 +311,7 @@ func compile(objects []unstructured.Unstructured, exempt []string) *policySet {
 		all.Namespaced = append(all.Namespaced, n)
 	}
 	set.compiled = policy.Compile(all)
+	set.verdicts = verdictsOf(objects, set)
 	return set
 }
 
@@ -305,20 +334,25 @@ func decodeSpec(object *unstructured.Unstructured) (*v1alpha1.SpawnPolicySpec, e
 // is for every pod of its namespace, or of the cluster.
 func unreadable(object *unstructured.Unstructured, err error) policy.Denial {
 	return policy.Denial{
-		Code: policy.PolicyInvalid,
-		Policy: &policy.PolicyRef{
-			Namespace: object.GetNamespace(), Name: object.GetName(), Generation: object.GetGeneration(),
-		},
+		Code:    policy.PolicyInvalid,
+		Policy:  new(refOf(object)),
 		Field:   "spec",
 		Message: "can't be read: " + strings.ReplaceAll(err.Error(), "\n", ", "),
 	}
+}
+
+func refOf(object *unstructured.Unstructured) policy.PolicyRef {
+	return policy.PolicyRef{Namespace: object.GetNamespace(), Name: object.GetName(), Generation: object.GetGeneration()}
 }
 
 // report logs which policies can't be used. The messages stay out of it: they may quote values.
 func (p *policies) report(count int, set *policySet) {
 	p.log.Info("compiled", "policies", count)
 	for _, e := range set.compiled.Errors() {
-		p.log.Info("a policy is invalid and denies the pods that it matches", "policy", e.Policy.String(), "field", e.Field)
+		p.log.Info("a policy is invalid and, unless it is audited, denies the pods that it matches", "policy", e.Policy.String(), "field", e.Field)
+	}
+	for _, d := range set.audited {
+		p.log.Info("an audited policy can't be read and isn't tried", "policy", d.Policy.String())
 	}
 	for _, d := range set.unreadable {
 		p.log.Info("a policy can't be read and denies every pod that it could be for", "policy", d.Policy.String())

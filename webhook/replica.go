@@ -51,7 +51,7 @@ func (r *replica) end(ctx context.Context) {
 	group.Wait()
 }
 
-// addReplica wires reports, Events and, for the replica that leads, the conditions of policies.
+// addReplica wires reports, Events and, for the replica that leads, the status of policies.
 func addReplica(ctx context.Context, mgr manager.Manager, p *policies, o *Options) (*replica, error) {
 	if o.Namespace == "" {
 		return nil, nil //nolint:nilnil // nil is a replica that writes nothing
@@ -76,21 +76,21 @@ func addReplica(ctx context.Context, mgr manager.Manager, p *policies, o *Option
 		}, o.Log.WithName("events")),
 		reports: &reports{
 			leases: leases, namespace: o.Namespace, identity: identity,
-			hash: p.hash, swapped: newSignal(), log: o.Log.WithName("reports"),
+			hash: p.hash, fitted: p.fitted.report, swapped: newSignal(), log: o.Log.WithName("reports"),
 		},
 	}
-	p.swapped = append(p.swapped, own.reports.swapped)
-	enforcement, err := newEnforcement(ctx, mgr, leases, o)
+	statuses, err := newStatuses(ctx, mgr, p, leases, o)
 	if err != nil {
 		return nil, err
 	}
+	p.swapped = append(p.swapped, own.reports.swapped, statuses.policiesChanged)
 	leading := &leader{
 		lock: &resourcelock.LeaseLock{
 			LeaseMeta:  metav1.ObjectMeta{Namespace: o.Namespace, Name: leaderLease},
 			Client:     coordination,
 			LockConfig: resourcelock.ResourceLockConfig{Identity: identity},
 		},
-		lead: enforcement.lead,
+		lead: statuses.lead,
 		log:  o.Log.WithName("leader"),
 	}
 	if err := errors.Join(mgr.Add(own.events), mgr.Add(own.reports), mgr.Add(leading)); err != nil {
@@ -116,9 +116,10 @@ func identityOf(o *Options) (string, error) {
 	return identity, nil
 }
 
-func newEnforcement(ctx context.Context, mgr manager.Manager, leases coordinationclient.LeaseInterface, o *Options) (*enforcement, error) {
-	e := &enforcement{
+func newStatuses(ctx context.Context, mgr manager.Manager, p *policies, leases coordinationclient.LeaseInterface, o *Options) (*statuses, error) {
+	s := &statuses{
 		policies: mgr.GetCache(),
+		current:  p.current.Load,
 		status:   mgr.GetClient().Status(),
 		leases:   replicaLeases(leases),
 		forget: func(ctx context.Context, lease *coordinationv1.Lease) error {
@@ -131,13 +132,13 @@ func newEnforcement(ctx context.Context, mgr manager.Manager, leases coordinatio
 			}
 			return err
 		},
-		log:             o.Log.WithName("enforcement"),
+		log:             o.Log.WithName("status"),
 		policiesChanged: newSignal(),
 		leasesChanged:   newSignal(),
 	}
-	raise := func(any) { e.policiesChanged.raise() }
-	return e, onPolicyEvents(ctx, mgr.GetCache(), toolscache.ResourceEventHandlerFuncs{
-		AddFunc: raise, DeleteFunc: raise, UpdateFunc: func(any, any) { e.policiesChanged.raise() },
+	raise := func(any) { s.policiesChanged.raise() }
+	return s, onPolicyEvents(ctx, mgr.GetCache(), toolscache.ResourceEventHandlerFuncs{
+		AddFunc: raise, DeleteFunc: raise, UpdateFunc: func(any, any) { s.policiesChanged.raise() },
 	})
 }
 

@@ -14,6 +14,8 @@ import (
 const (
 	// annotationPolicies holds, on a replica's Lease, the hash of the policies by which it answers.
 	annotationPolicies = "slipway.dev/policies"
+	// annotationFitted holds there how many pods each policy fitted in this replica: {"<uid>": {"n": 3, "t": 1767225600}}.
+	annotationFitted = "slipway.dev/fitted"
 	// labelComponent tells the replicas' Leases from others in the same namespace.
 	labelComponent   = "app.kubernetes.io/component"
 	componentReplica = "webhook-replica"
@@ -34,14 +36,16 @@ type leaseWriter interface {
 	Delete(ctx context.Context, name string, o metav1.DeleteOptions) error
 }
 
-// reports keeps a Lease that says by which policies this replica answers, so that the leader needs to ask nobody. It is
-// beside the answering: a report that fails is logged and tried again.
+// reports keeps a Lease that says by which policies this replica answers, and how many pods they fitted, so that the leader
+// needs to ask nobody. It is beside the answering: a report that fails is logged and tried again.
 type reports struct {
 	leases    leaseWriter
 	namespace string
 	identity  string
 	// hash is empty before the replica can answer.
-	hash    func() string
+	hash func() string
+	// fitted is empty where nothing was fitted.
+	fitted  func() string
 	swapped signal
 	log     logr.Logger
 }
@@ -71,9 +75,13 @@ func (r *reports) name() string { return leasePrefix + r.identity }
 func (r *reports) report(ctx context.Context, hash string) error {
 	ctx, cancel := context.WithTimeout(ctx, reportEvery)
 	defer cancel()
+	annotations := map[string]string{annotationPolicies: hash}
+	if fitted := r.fitted(); fitted != "" {
+		annotations[annotationFitted] = fitted
+	}
 	lease := coordinationapply.Lease(r.name(), r.namespace).
 		WithLabels(map[string]string{labelComponent: componentReplica}).
-		WithAnnotations(map[string]string{annotationPolicies: hash}).
+		WithAnnotations(annotations).
 		WithSpec(coordinationapply.LeaseSpec().
 			WithHolderIdentity(r.identity).
 			WithLeaseDurationSeconds(int32(reportDuration / time.Second)).

@@ -65,7 +65,7 @@ func TestReplicaReportsAtOnceWhenItsPoliciesAreSwappedAndEveryFewSeconds(t *test
 		hash.Store("")
 		r := &reports{
 			leases: kept, namespace: "slipway-system", identity: "one", swapped: newSignal(), log: logr.Discard(),
-			hash: func() string { return hash.Load().(string) },
+			hash: func() string { return hash.Load().(string) }, fitted: func() string { return "" },
 		}
 		go func() { _ = r.Start(t.Context()) }()
 		pass(time.Hour)
@@ -91,6 +91,17 @@ func TestReplicaReportsAtOnceWhenItsPoliciesAreSwappedAndEveryFewSeconds(t *test
 		pass(reportEvery)
 		assert.Equal(t, []string{"second", "second"}, kept.hashes()[3:], "it tries again")
 	})
+}
+
+func TestReplicaReportsWhatItFittedWithItsPolicies(t *testing.T) {
+	kept := &keptLeases{}
+	fitted := ""
+	r := &reports{leases: kept, identity: "one", log: logr.Discard(), fitted: func() string { return fitted }}
+	assert.NoError(t, r.report(t.Context(), "first"))
+	assert.NotContains(t, kept.applied[0].Annotations, annotationFitted, "it takes an older one away")
+	fitted = `{"uid-0":{"n":1,"t":2}}`
+	assert.NoError(t, r.report(t.Context(), "first"))
+	assert.Equal(t, map[string]string{annotationPolicies: "first", annotationFitted: fitted}, kept.applied[1].Annotations)
 }
 
 func TestReplicaWithdrawsWithItsLease(t *testing.T) {

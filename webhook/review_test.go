@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	jsonpatch "github.com/evanphx/json-patch/v5"
 	"github.com/go-logr/logr"
 	"github.com/stretchr/testify/require"
 	admissionv1 "k8s.io/api/admission/v1"
@@ -44,6 +45,20 @@ func request(t testing.TB, change func(*corev1.Pod)) admission.Request {
 	return admission.Request{AdmissionRequest: *review.Request}
 }
 
+// final makes of a pod what policy makes of alice's skeleton.
+func final(t testing.TB) func(*corev1.Pod) {
+	t.Helper()
+	req := request(t, nil)
+	patch, err := jsonpatch.DecodePatch(testMutator(t).Handle(t.Context(), req).Patch)
+	require.NoError(t, err)
+	fitted, err := patch.Apply(req.Object.Raw)
+	require.NoError(t, err)
+	return func(p *corev1.Pod) {
+		*p = corev1.Pod{}
+		require.NoError(t, json.Unmarshal(fitted, p))
+	}
+}
+
 // research is the cache of a cluster with one namespace.
 type research struct{}
 
@@ -56,10 +71,10 @@ type engineFunc func(policy.Input) (policy.Result, bool, error)
 
 func (f engineFunc) Apply(in policy.Input) (policy.Result, bool, error) { return f(in) }
 
-// Verify and Allows aren't asked by those tests.
+// Verify and Update aren't asked by those tests.
 func (engineFunc) Verify(policy.Input, *corev1.Pod) ([]policy.Denial, bool) { return nil, true }
-func (engineFunc) Allows(policy.Input, *corev1.Pod, *corev1.Pod) ([]policy.Denial, bool) {
-	return nil, true
+func (engineFunc) Update(policy.Input, *corev1.Pod, *corev1.Pod, policy.Subresource) ([]policy.Denial, *policy.AuditReport, bool) {
+	return nil, nil, true
 }
 
 // noClaims is the cache of a cluster without claims.

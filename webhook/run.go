@@ -34,7 +34,7 @@ type Options struct {
 	// namespace, every verb on leases.
 	Config *rest.Config
 	// Namespace is where this replica runs; there it reports by which policies it answers. Empty: it writes nothing
-	// into the cluster, so policies get no condition Enforced, and denials no Events.
+	// into the cluster, so policies get no status, and denials no Events.
 	Namespace string
 	// Identity is this replica's name among all in the namespace. Empty: the host's name and a random suffix.
 	Identity string
@@ -173,7 +173,7 @@ func addReadiness(mgr manager.Manager, draining *atomic.Bool, serving *certs.Ser
 	)
 }
 
-// addWebhooks wires /mutate and /verify: caches, policies, handlers.
+// addWebhooks wires /mutate, /verify and /validate-policy: caches, policies, handlers.
 func addWebhooks(ctx context.Context, mgr manager.Manager, o *Options) (*replica, error) {
 	namespaces, err := watchNamespaces(ctx, mgr.GetCache(), o.Log)
 	if err != nil {
@@ -201,8 +201,13 @@ func addWebhooks(ctx context.Context, mgr manager.Manager, o *Options) (*replica
 	} {
 		name := strings.TrimPrefix(path, "/")
 		log := o.Log.WithName(name)
-		handler := newHandler(decider{engine: policies, namespaces: namespaces, claims: claims, events: own.tellsOf(), log: log})
+		handler := newHandler(decider{
+			webhook: name, engine: policies, namespaces: namespaces, claims: claims, events: own.tellsOf(), fitted: policies.fitted, log: log,
+		})
 		mgr.GetWebhookServer().Register(path, &endpoint{webhook: name, handler: handler, inFlight: limit, log: log})
 	}
+	log := o.Log.WithName("validate-policy")
+	judge := &policyValidator{policies: policies, namespaces: namespaces, log: log}
+	mgr.GetWebhookServer().Register(ValidatePolicyPath, &endpoint{webhook: "validate-policy", handler: judge, inFlight: make(inFlight, policiesAtOnce), log: log})
 	return own, nil
 }

@@ -43,11 +43,15 @@ func (v *verifier) create(ctx context.Context, req *admission.Request, pod *core
 		return v.deny(req, pod, []policy.Denial{unlabelled(pod)})
 	}
 	identity, denials := policy.IdentityOf(pod)
-	denials = append(denials, generated(pod)...)
-	if len(denials) > 0 {
-		return v.deny(req, pod, denials)
+	response := v.judge(ctx, req, pod, identity, pod, func(in policy.Input) ([]policy.Denial, *policy.AuditReport, bool) {
+		in.Refused = append(denials, generated(pod)...)
+		found, ready := v.engine.Verify(in, pod)
+		return found, nil, ready // the caller has heard of the audited policies
+	})
+	if response.Allowed && (req.DryRun == nil || !*req.DryRun) {
+		v.fitted.count(policy.AppliedPolicies(pod)) // and not by the fitting webhook: a pod may be refused here, and tried again
 	}
-	return v.judge(ctx, req, pod, identity, func(in policy.Input) ([]policy.Denial, bool) { return v.engine.Verify(in, pod) })
+	return response
 }
 
 // unlabelled: this webhook is only asked about a pod without the hub label if the label was there before, or if the
@@ -66,28 +70,30 @@ func (v *verifier) update(ctx context.Context, req *admission.Request, pod *core
 		return badRequest("the old object can't be read as a pod: " + err.Error())
 	}
 	sub := policy.Subresource(req.SubResource)
-	if denials := policy.Changed(before, pod, sub); len(denials) > 0 {
+	_, governed := before.Labels[policy.LabelHub]
+	switch denials := policy.Changed(before, pod, sub); {
+	case len(denials) > 0 && (!governed || policy.IsFitted(before)):
 		return v.deny(req, pod, denials)
-	}
-	if _, governed := before.Labels[policy.LabelHub]; !governed || sub != policy.EphemeralContainers && sub != policy.Resize {
+	case len(denials) == 0 && (!governed || sub != policy.EphemeralContainers && sub != policy.Resize):
 		return ignored()
 	}
 	identity, denials := policy.IdentityOf(before)
-	if len(denials) > 0 {
-		return v.deny(req, pod, denials)
-	}
-	return v.judge(ctx, req, pod, identity, func(in policy.Input) ([]policy.Denial, bool) { return v.engine.Allows(in, before, pod) })
+	return v.judge(ctx, req, pod, identity, before, func(in policy.Input) ([]policy.Denial, *policy.AuditReport, bool) {
+		in.Refused = denials
+		return v.engine.Update(in, before, pod, sub)
+	})
 }
 
-// judge asks the engine, and answers.
+// judge asks the engine, and answers. before is the pod that was, or pod itself where there was none.
 func (v *verifier) judge(
-	ctx context.Context, req *admission.Request, pod *corev1.Pod, identity policy.Identity, ask func(policy.Input) ([]policy.Denial, bool),
+	ctx context.Context, req *admission.Request, pod *corev1.Pod, identity policy.Identity, before *corev1.Pod,
+	ask func(policy.Input) ([]policy.Denial, *policy.AuditReport, bool),
 ) admission.Response {
 	in, claims, response := v.input(ctx, req, identity)
 	if response != nil {
 		return *response
 	}
-	denials, ready := ask(in)
+	denials, report, ready := ask(in)
 	switch {
 	case !ready:
 		return notReady("the policies aren't read yet")
@@ -95,7 +101,7 @@ func (v *verifier) judge(
 		v.log.Error(claims.err, "can't read claims from the cache", "uid", req.UID, "namespace", req.Namespace)
 		return notReady("the claims of the namespace can't be read")
 	case len(denials) > 0:
-		return v.deny(req, pod, denials)
+		return v.audited(req, pod, report, v.deny(req, pod, denials))
 	}
-	return verified(pod)
+	return v.audited(req, pod, report, passed(req, before))
 }

@@ -60,7 +60,7 @@ func policiesOfCluster(ctx context.Context) (*policySet, error) {
 		return nil, failed(fmt.Errorf("list the SpawnPolicies: %w", err))
 	}
 	p := policy.Policies{Cluster: forCluster.Items, Namespaced: namespaced.Items}
-	return &policySet{p, policy.Compile(p)}, nil
+	return &policySet{Policies: p, compiled: policy.Compile(p)}, nil
 }
 
 // labelsOfNamespace are the labels of a namespace of the cluster.

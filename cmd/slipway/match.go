@@ -21,8 +21,8 @@ type difference struct {
 }
 
 // matcher holds what is wanted against a Kubernetes object, both as plain JSON. What is wanted is a part: maps have more, and so
-// have lists of things with an identity (a container's name, a mount's path), which are found by it. Any other list is a whole.
-// Values are compared as Kubernetes reads them, so 1024Mi is 1Gi.
+// have lists of things with an identity (a container's name, a mount's path), which are found by it. Any other list is a whole,
+// and an empty one is none. Values are compared as Kubernetes reads them, so 1024Mi is 1Gi.
 type matcher struct {
 	// exact: what is wanted is all that there may be, in that order.
 	exact bool
@@ -52,7 +52,7 @@ func (m *matcher) value(path string, want, have any, t reflect.Type, key string)
 	case isMap && isObject(t):
 		have, _ := have.(map[string]any)
 		m.fields(path, fields, have, t)
-	case isList && key != "":
+	case isList && key != "" && len(items) > 0: // an empty list is none
 		have, _ := have.([]any)
 		m.items(path, items, have, elem(t), key)
 	case isList:

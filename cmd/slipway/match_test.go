@@ -43,11 +43,12 @@ func TestPartsOfAPod(t *testing.T) {
 	for want, differs := range map[string][]string{
 		// Maps and lists of things contain.
 		`spec: {containers: [{name: d}, {name: c, env: [{name: A}]}]}`: nil,
-		`metadata: {labels: {}}`:          nil,
-		`metadata: {labels: {z: "1"}}`:    {"metadata.labels[z] 1 <nil>"},
-		`spec: {containers: []}`:          nil,
-		`spec: {initContainers: []}`:      nil,
-		`spec: {volumes: [{name: none}]}`: {"spec.volumes[none] map[name:none] <nil>"},
+		`metadata: {labels: {}}`:                   nil,
+		`metadata: {labels: {z: "1"}}`:             {"metadata.labels[z] 1 <nil>"},
+		`spec: {containers: [{name: c, env: []}]}`: {"spec.containers[c].env [] [map[name:A value:a] map[name:EMPTY]]"},
+		`spec: {containers: [{name: d, env: []}]}`: nil,
+		`spec: {initContainers: []}`:               nil,
+		`spec: {volumes: [{name: none}]}`:          {"spec.volumes[none] map[name:none] <nil>"},
 		// Values are as Kubernetes reads them.
 		`spec: {containers: [{name: c, resources: {limits: {memory: 1024Mi, cpu: 1000m}}}]}`: nil,
 		`spec: {containers: [{name: c, livenessProbe: {httpGet: {port: 80}}}]}`:              nil,

@@ -24,30 +24,42 @@ type policySet struct {
 	policy.Policies
 
 	compiled *policy.Compiled
+	// warnings are what admission would warn of, in files.
+	warnings []string
 }
 
 // load reads the policies from the files, or from the cluster where no file is named, and compiles them. A SpawnPolicy
-// that names no namespace is for the given one, as with kubectl apply -n. All errors of all files are in the one that it returns.
-func (f policyFiles) load(ctx context.Context, namespace string, in io.Reader) (*policySet, error) {
+// that names no namespace is for the given one, as with kubectl apply -n. Files are judged as admission judges what is written to
+// a cluster. All errors of all files are in the one that it returns.
+func (f policyFiles) load(ctx context.Context, namespace policy.Namespace, in io.Reader) (*policySet, error) {
 	if len(f) == 0 {
 		return policiesOfCluster(ctx)
 	}
-	r := policyReader{namespace: namespace, files: map[policy.PolicyRef]string{}}
+	r := policyReader{namespace: namespace.Name, files: map[policy.PolicyRef]string{}}
 	r.read(f, in)
 	if err := errors.Join(r.problems...); err != nil {
 		return nil, invalid(err)
 	}
-	compiled := policy.Compile(r.policies)
+	set := &policySet{Policies: r.policies, compiled: policy.Compile(r.policies)}
+	around := policy.Surroundings{}
+	if len(namespace.Labels) > 0 { // without any, it isn't known what a namespace has
+		around.Namespaces = []policy.Namespace{namespace}
+	}
 	var problems []error
-	for _, e := range compiled.Errors() {
-		ref := e.Policy
-		ref.Generation = 0
-		problems = append(problems, fmt.Errorf("%s: %w", r.files[ref], e))
+	for _, ref := range set.compiled.Refs() {
+		file := r.files[policy.PolicyRef{Namespace: ref.Namespace, Name: ref.Name}]
+		found := set.compiled.Check(ref, around)
+		for _, e := range found.Errors {
+			problems = append(problems, fmt.Errorf("%s: %w", file, e))
+		}
+		for _, w := range found.Warnings {
+			set.warnings = append(set.warnings, file+": "+ref.String()+": "+w)
+		}
 	}
 	if err := errors.Join(problems...); err != nil {
 		return nil, invalid(err)
 	}
-	return &policySet{r.policies, compiled}, nil
+	return set, nil
 }
 
 // policyReader reads policy files, and goes on after an error, so that all errors are found at once.
@@ -160,11 +172,17 @@ func filesOf(folder string) ([]string, error) {
 // onlyHub is the hub that the policies and their launchers are for, where that is exactly one.
 func (s *policySet) onlyHub() (string, error) {
 	hubs := sets.New[string]()
-	for _, spec := range s.specs() {
+	note := func(spec *v1alpha1.SpawnPolicySpec) {
 		hubs.Insert(spec.Hubs...)
 		for i := range spec.Launchers {
 			hubs.Insert(spec.Launchers[i].Hubs...)
 		}
+	}
+	for i := range s.Cluster {
+		note(&s.Cluster[i].Spec)
+	}
+	for i := range s.Namespaced {
+		note(&s.Namespaced[i].Spec)
 	}
 	switch hubs.Len() {
 	case 0:
@@ -173,30 +191,4 @@ func (s *policySet) onlyHub() (string, error) {
 		return hubs.UnsortedList()[0], nil
 	}
 	return "", fmt.Errorf("the policies name several: %s", strings.Join(sets.List(hubs), ", "))
-}
-
-// launchers are the accounts that the policies list, each once.
-func (s *policySet) launchers() []string {
-	var accounts []string
-	for _, spec := range s.specs() {
-		for i := range spec.Launchers {
-			l := &spec.Launchers[i].ServiceAccount
-			if account := accountName(l.Namespace, l.Name); !slices.Contains(accounts, account) {
-				accounts = append(accounts, account)
-			}
-		}
-	}
-	return accounts
-}
-
-// specs are what the policies say, those of the cluster first.
-func (s *policySet) specs() []*v1alpha1.SpawnPolicySpec {
-	var specs []*v1alpha1.SpawnPolicySpec
-	for i := range s.Cluster {
-		specs = append(specs, &s.Cluster[i].Spec)
-	}
-	for i := range s.Namespaced {
-		specs = append(specs, &s.Namespaced[i].Spec)
-	}
-	return specs
 }

@@ -56,6 +56,11 @@ func (f *serverFlags) complete(cmd *cobra.Command) {
 	f.hasUserID = cmd.Flags().Changed("user-id")
 }
 
+// says: a flag describes the server, beside its namespace.
+func (f *serverFlags) says() bool {
+	return f.hub+f.user+f.server+f.profile != "" || f.hasUserID || len(f.groups)+len(f.options)+len(f.env)+len(f.userAnnotations) > 0
+}
+
 // identity is what the flags say about the server; over is what it is put over. Every bad flag is in the error.
 func (f *serverFlags) identity(over policy.Identity) (policy.Identity, error) {
 	id := policy.Identity{Hub: f.hub, User: f.user, Server: f.server, Groups: f.groups, Profile: f.profile}
@@ -142,66 +147,32 @@ type subject struct {
 	caller    string // empty: an account that policy lists
 	claims    []metav1.PartialObjectMetadata
 	sent      sentPod
+	refused   []policy.Denial // of what is sent, whatever a policy says
 }
 
 // request is a server that a command is about, and the policies that decide on it.
 type request struct {
 	policies *policy.Compiled
 	input    policy.Input
-	// owned are denials of the pod that is sent, whatever the policies say.
-	owned []policy.Denial
-	// launchers are the accounts that the policies list; one of them is assumed where no caller is given.
-	launchers []string
+	// warnings are what is doubtful about the policies.
+	warnings []string
 }
 
-// decide gives the fitted pod, or the denials. The error is a failure of ours.
-func (r *request) decide() (*policy.Result, error) {
-	result, err := r.ask()
-	if err != nil {
+// apply fits the pod. The error is a failure, and may be a denial, which has a result beside it.
+func (r *request) apply() (*policy.Result, error) {
+	result, err := r.policies.Apply(r.input)
+	switch {
+	case err != nil:
 		return nil, failed(err)
-	}
-	if denials := slices.Concat(r.owned, result.Denials); len(denials) > 0 {
-		return &policy.Result{Denials: denials}, nil
+	case len(result.Denials) > 0:
+		return &result, denied(result.Denials)
 	}
 	return &result, nil
 }
 
-// ask assumes the first listed account that may launch this server. Where none of them may, the server is denied as the cluster would
-// deny it: what a hub asserts beyond its entry isn't for lack of a name.
-func (r *request) ask() (policy.Result, error) {
-	in := r.input
-	if in.Caller != "" || len(r.launchers) == 0 {
-		return r.policies.Apply(in)
-	}
-	var first policy.Result
-	for i, caller := range r.launchers {
-		in.Caller = caller
-		result, err := r.policies.Apply(in)
-		if err != nil || !slices.ContainsFunc(result.Denials, func(d policy.Denial) bool { return d.Code == policy.LauncherNotAllowed }) {
-			return result, err
-		}
-		if i == 0 {
-			first = result
-		}
-	}
-	return first, nil
-}
-
-// apply fits the pod. The error is a failure, and may be a denial.
-func (r *request) apply() (*policy.Result, error) {
-	result, err := r.decide()
-	if err == nil && len(result.Denials) > 0 {
-		err = denied(result.Denials)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return result, nil
-}
-
 // request asks the policies about the subject. Its error is that the hub isn't known.
 func (s *subject) request(policies *policySet) (*request, error) {
-	r := &request{policies: policies.compiled, owned: s.sent.owned, launchers: policies.launchers(), input: policy.Input{
+	r := &request{policies: policies.compiled, warnings: policies.warnings, input: policy.Input{
 		Identity:  s.identity,
 		Namespace: s.namespace,
 		Caller:    s.caller,
@@ -209,6 +180,7 @@ func (s *subject) request(policies *policySet) (*request, error) {
 		Sent:      s.sent.pod,
 		Surplus:   s.sent.surplus,
 		Shape:     s.sent.shape,
+		Refused:   s.refused,
 	}}
 	if s.identity.Hub != "" {
 		return r, nil
@@ -224,10 +196,7 @@ func newRequest(ctx context.Context, server *serverFlags, more *inputFlags, in i
 	if err != nil {
 		return nil, invalid(err)
 	}
-	if denials := s.sent.unreadableBeside(server.user); len(denials) > 0 {
-		return nil, denied(denials)
-	}
-	policies, err := more.files.load(ctx, s.namespace.Name, in)
+	policies, err := more.files.load(ctx, s.namespace, in)
 	if err != nil {
 		return nil, err
 	}
@@ -263,6 +232,7 @@ func (f *inputFlags) subject(server *serverFlags) (*subject, error) {
 	}
 	return &subject{
 		identity: id, namespace: policy.Namespace{Name: namespace, Labels: labels}, caller: caller, claims: claims, sent: sent,
+		refused: append(sent.unreadableBeside(server.user), sent.owned...),
 	}, errors.Join(sentErr, idErr, labelErr, callerErr, claimErr)
 }
 
@@ -314,10 +284,5 @@ func callerOf(launcher string) (string, error) {
 	if !ok || namespace == "" || name == "" || strings.Contains(name, "/") {
 		return "", fmt.Errorf("%q must be of the form NAMESPACE/NAME", launcher)
 	}
-	return accountName(namespace, name), nil
-}
-
-// accountName is what the cluster calls a service account.
-func accountName(namespace, name string) string {
-	return "system:serviceaccount:" + namespace + ":" + name
+	return "system:serviceaccount:" + namespace + ":" + name, nil
 }

@@ -43,8 +43,8 @@ them, and nothing but files is read.
       warnings: [part of one]
 
 pod and claim are parts: maps may have more, and so may lists whose items Kubernetes knows by a name (containers, variables,
-volumes, mounts by their path, ports by their number). Other lists, such as args and tolerations, are wholes. Of what is denied, each
-entry has to fit a denial, and each denial an entry.`,
+volumes, mounts by their path, ports by their number). Other lists, such as args and tolerations, are wholes, and an empty
+list is none. Of what is denied, each entry has to fit a denial, and each denial an entry.`,
 		Example: `  slipway test policies/
   slipway test --run 'student' -o junit policies/ > report.xml`,
 		RunE: func(cmd *cobra.Command, args []string) error {

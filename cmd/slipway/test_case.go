@@ -25,8 +25,6 @@ type testCase struct {
 	expect     *expectation
 	// exactPod is what exactPod names; nil where it names nothing.
 	exactPod map[string]any
-	// unreadable are the denials of what the pod that is sent says about itself.
-	unreadable []policy.Denial
 }
 
 // testResult is what came of a test.
@@ -37,7 +35,8 @@ type testResult struct {
 	Differences []difference // none: it passed
 }
 
-// casesOf reads a file, its policies and whatever else it names, and gives the tests whose name matches.
+// casesOf reads a file, its policies and whatever else it names, and gives the tests whose name matches. What is doubtful about the
+// policies is said where they are rendered and admitted, not at each run of their tests.
 func casesOf(ctx context.Context, name string, matching *regexp.Regexp) ([]testCase, error) {
 	f, err := readTestFile(name)
 	if err != nil {
@@ -108,7 +107,6 @@ func (r *caseReader) read(ctx context.Context, t *policyTest) (testCase, error) 
 	if err != nil {
 		return c, err
 	}
-	c.unreadable = s.sent.unreadableBeside(t.Identity.User)
 	if c.request, err = s.request(policies); err != nil {
 		return c, fmt.Errorf("identity.hub: is needed: %w", err)
 	}
@@ -132,6 +130,7 @@ func (r *caseReader) subject(t *policyTest) (*subject, error) {
 	if s.namespace.Name == "" {
 		s.namespace.Name = defaultNamespace
 	}
+	s.refused = append(s.sent.unreadableBeside(t.Identity.User), s.sent.owned...)
 	id := &t.Identity
 	s.identity = putOver(s.sent.identity, policy.Identity{
 		Hub: id.Hub, User: id.User, Server: id.Server, UserID: id.UserID, Groups: id.Groups, Profile: id.Profile, Options: id.Options,
@@ -156,7 +155,7 @@ func (r *caseReader) load(ctx context.Context, namespace policy.Namespace) (*pol
 	key := fmt.Sprintf("%q %q", namespace.Name, namespace.Labels)
 	l, known := r.loaded[key]
 	if !known {
-		l.set, l.err = r.policies.load(ctx, namespace.Name, nil)
+		l.set, l.err = r.policies.load(ctx, namespace, nil)
 		r.loaded[key] = l
 	}
 	return l.set, l.err
@@ -201,15 +200,13 @@ func (c *testCase) run() (testResult, error) {
 }
 
 func (c *testCase) differences() ([]difference, error) {
-	result := &policy.Result{Denials: c.unreadable}
-	if len(c.unreadable) == 0 {
-		var err error
-		if result, err = c.request.decide(); err != nil {
-			return nil, err
-		}
+	result, err := c.request.apply()
+	if result == nil {
+		return nil, err
 	}
+	warnings := c.expect.warningDifferences(result.AllWarnings())
 	if len(result.Denials) > 0 || len(c.expect.Denied) > 0 {
-		return c.expect.denials(result.Denials), nil
+		return append(c.expect.denials(result.Denials), warnings...), nil
 	}
 	list, err := listOf(result, c.request.input.Namespace.Name)
 	if err != nil {
@@ -226,7 +223,7 @@ func (c *testCase) differences() ([]difference, error) {
 		claim, _ = items[1].(map[string]any)
 	}
 	found = append(found, c.expect.claimDifferences(claim)...)
-	return append(found, c.expect.warningDifferences(result.Warnings)...), nil
+	return append(found, warnings...), nil
 }
 
 // denials: each that is expected fits one that there is, and each that there is fits one that is expected.

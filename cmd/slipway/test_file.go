@@ -177,8 +177,8 @@ func (e *expectation) check(at string) []error {
 	switch {
 	case !fitted && len(e.Denied) == 0 && len(e.Warnings) == 0:
 		errs = append(errs, fmt.Errorf("%s: expects nothing: say at least one of pod, exactPod, absent, claim, noClaim, denied, warnings", at))
-	case len(e.Denied) > 0 && (fitted || len(e.Warnings) > 0):
-		errs = append(errs, fmt.Errorf("%s.denied: a server that is denied has no pod, claim or warnings: leave the other fields out", at))
+	case len(e.Denied) > 0 && fitted:
+		errs = append(errs, fmt.Errorf("%s.denied: a server that is denied has no pod and no claim: leave the other fields out", at))
 	case e.Claim != nil && e.NoClaim:
 		errs = append(errs, fmt.Errorf("%s.noClaim: a claim is expected beside it", at))
 	}

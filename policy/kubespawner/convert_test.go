@@ -26,6 +26,7 @@ func traitsOf(t *testing.T, text string) map[string]any {
 
 func convert(t *testing.T, text string, o Options) (*v1alpha1.SpawnPolicy, []Finding) {
 	t.Helper()
+	o.Launcher = v1alpha1.ServiceAccountRef{Namespace: "jhub", Name: "hub"} // as every hub has one
 	p, findings, err := Convert(traitsOf(t, text), o)
 	require.NoError(t, err)
 	return p, findings

@@ -16,7 +16,11 @@ import (
 // +kubebuilder:printcolumn:name="Hubs",type=string,JSONPath=`.spec.hubs`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Enforced",type=string,JSONPath=`.status.conditions[?(@.type=="Enforced")].status`
+// +kubebuilder:printcolumn:name="Profiles",type=integer,JSONPath=`.status.profiles`
+// +kubebuilder:printcolumn:name="Fitted",type=integer,JSONPath=`.status.fitted.count`
+// +kubebuilder:printcolumn:name="Last Fitted",type=date,priority=1,JSONPath=`.status.fitted.lastTime`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
 // +kubebuilder:validation:XValidation:rule="!has(self.spec.namespaceSelector)",message="spec.namespaceSelector belongs to a ClusterSpawnPolicy: a SpawnPolicy is for its own namespace"
 // +kubebuilder:validation:XValidation:rule="!has(self.spec.groupMap)",message="spec.groupMap belongs to a ClusterSpawnPolicy: only the platform team may say who is in which group"
 type SpawnPolicy struct {
@@ -48,7 +52,11 @@ type SpawnPolicyList struct {
 // +kubebuilder:printcolumn:name="Hubs",type=string,JSONPath=`.spec.hubs`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Enforced",type=string,JSONPath=`.status.conditions[?(@.type=="Enforced")].status`
+// +kubebuilder:printcolumn:name="Profiles",type=integer,JSONPath=`.status.profiles`
+// +kubebuilder:printcolumn:name="Fitted",type=integer,JSONPath=`.status.fitted.count`
+// +kubebuilder:printcolumn:name="Last Fitted",type=date,priority=1,JSONPath=`.status.fitted.lastTime`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
 type ClusterSpawnPolicy struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
@@ -87,9 +95,9 @@ type SpawnPolicySpec struct {
 	// +listType=set
 	Groups []string `json:"groups,omitempty"`
 
-	// MatchConditions are CEL expressions that must all be true for this policy to be used. Variables: user (name, id,
-	// annotations), server (name), hub (name), groups, namespaceObject (metadata.name, metadata.labels). One without a value
-	// denies the pod, unless another is false. Empty: always.
+	// MatchConditions are CEL expressions that must all be true for this policy to be used. Variables: user (name, slug,
+	// id, annotations), server (name), hub (name), groups, namespaceObject (metadata.name, metadata.labels); user.slug is
+	// {safe_username}, a name for objects. One without a value denies the pod, unless another is false. Empty: always.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
@@ -428,8 +436,25 @@ type ImageRule struct {
 // +kubebuilder:validation:Enum=privileged;baseline;restricted
 type PodSecurityLevel string
 
-// ConditionEnforced is True once no replica of the webhook answers by an older generation of the policy.
-const ConditionEnforced = "Enforced"
+// The conditions of a policy.
+const (
+	// ConditionReady is True where pods can be fitted by the policy as it is written. Where it is False, the pods that the
+	// policy matches are denied. It speaks of this policy alone: what two policies can't both say shows in the pods' denials.
+	ConditionReady = "Ready"
+	// ConditionEnforced is True once no replica of the webhook answers by an older generation of the policy.
+	ConditionEnforced = "Enforced"
+)
+
+// The reasons of ConditionReady.
+const (
+	// ReasonValid: nothing is wrong with the policy.
+	ReasonValid = "Valid"
+	// ReasonInvalid: the message has the path of what is wrong, and a sentence.
+	ReasonInvalid = "Invalid"
+	// ReasonUnreadable: the webhook can't read the policy, and so can't tell whom it is for: every pod of its namespace, or of
+	// the cluster, is denied.
+	ReasonUnreadable = "Unreadable"
+)
 
 // The reasons of ConditionEnforced.
 const (
@@ -439,7 +464,7 @@ const (
 	ReasonAllReplicas = "AllReplicas"
 )
 
-// SpawnPolicyStatus says how a policy fares.
+// SpawnPolicyStatus says how a policy fares. The webhook writes it, and corrects what others write there.
 type SpawnPolicyStatus struct {
 	// ObservedGeneration is the generation that the conditions speak of.
 	// +optional
@@ -448,4 +473,24 @@ type SpawnPolicyStatus struct {
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// Profiles is how many profiles this policy offers. Unset: the policy can't be read, or wasn't yet.
+	// +optional
+	Profiles *int32 `json:"profiles,omitempty"`
+	// Fitted counts the pods that this policy had a part in fitting. Unset: it wasn't counted yet.
+	// +optional
+	Fitted *FittedPods `json:"fitted,omitempty"`
+}
+
+// FittedPods counts pods over a window that ends now. It is for people to read, about right and up to a minute old: what a
+// replica of the webhook counted goes with that replica, and a pod that is refused after the webhook (by a quota) counts.
+type FittedPods struct {
+	// Count is the number of pods that were fitted in the window; pods leave it in steps of five minutes. 0: none.
+	Count int64 `json:"count"`
+	// Window is the length of time that count is about.
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,5}[hms]){1,3}$`
+	Window metav1.Duration `json:"window"`
+	// LastTime is when a pod was fitted last, in the window or before. Unset: none is known of.
+	// +optional
+	LastTime *metav1.Time `json:"lastTime,omitempty"`
 }

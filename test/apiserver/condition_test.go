@@ -75,7 +75,7 @@ func TestAPolicyIsEnforcedOnceBothReplicasAnswerByIt(t *testing.T) {
 
 	out, err := w.Cluster.Kubectl(t.Context(), nil, "get", "sp", "-n", ns)
 	require.NoError(t, err)
-	assert.Regexp(t, `course .* True +\d+s`, out)
+	assert.Regexp(t, `course .* True +True +0 +0 +\d+s`, out)
 
 	t.Run("a new generation is not, until it is", func(t *testing.T) {
 		client := w.Policies("SpawnPolicy", ns)

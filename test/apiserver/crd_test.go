@@ -69,6 +69,6 @@ func TestPoliciesHaveColumns(t *testing.T) {
 	require.NoError(t, err)
 	out, err := w.Cluster.Kubectl(t.Context(), nil, "get", "slipway", "-n", ns)
 	require.NoError(t, err)
-	assert.Regexp(t, `NAME +PRIORITY +HUBS +READY +ENFORCED +AGE`, out)
+	assert.Regexp(t, `NAME +PRIORITY +HUBS +READY +ENFORCED +PROFILES +FITTED +AGE`, out)
 	assert.Regexp(t, `course +7 +\["main","lab"\]`, out)
 }

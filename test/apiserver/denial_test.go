@@ -91,7 +91,7 @@ func TestAnInvalidPolicyDeniesThePodsThatItMatches(t *testing.T) {
 			"spec.defaults.extraContainers[0].volumeMount", "volumeMounts",
 		},
 		"a field that isn't built yet": {
-			`{defaults: {image: a}, validations: [{expression: "true"}]}`, "spec.validations", "isn't built yet",
+			`{defaults: {image: a}, deleteClaims: true}`, "spec.deleteClaims", "isn't built yet",
 		},
 		"a template that names nothing": {
 			`{defaults: {image: a, workingDir: "/home/{usernam}"}}`, "spec.defaults.workingDir", "usernam",
@@ -99,7 +99,7 @@ func TestAnInvalidPolicyDeniesThePodsThatItMatches(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			ns := w.Namespace(t)
-			w.Put(t, ns, world.HubLaunches, "\nkind: SpawnPolicy\nmetadata: {name: broken}\nspec: "+c.spec+"\n")
+			w.PutUnjudged(t, ns, world.HubLaunches, "\nkind: SpawnPolicy\nmetadata: {name: broken}\nspec: "+c.spec+"\n")
 			_, err := w.Launch(t, ns, nil)
 			world.RequireDenied(t, err, policy.PolicyInvalid, c.field)
 			assert.Contains(t, err.Error(), "SpawnPolicy "+ns+"/broken")
@@ -113,7 +113,7 @@ func TestAPolicyThatCannotBeReadStopsItsOwnNamespaceAlone(t *testing.T) {
 	w := world.ForTest(t)
 	good, bad := w.Namespace(t), w.Namespace(t)
 	w.Put(t, good, world.HubLaunches, course)
-	w.Put(t, bad, world.HubLaunches, course, "\nkind: SpawnPolicy\nmetadata: {name: broken}\nspec: {defaults: {memLimit: 1e1.5}}\n")
+	w.PutUnjudged(t, bad, world.HubLaunches, course, "\nkind: SpawnPolicy\nmetadata: {name: broken}\nspec: {defaults: {memLimit: 1e1.5}}\n")
 	_, err := w.Launch(t, good, nil)
 	require.NoError(t, err)
 	_, err = w.Launch(t, bad, nil)

@@ -143,7 +143,7 @@ func TestWhatTheClusterEnforcesNoNamespaceUndoes(t *testing.T) {
 					require.NoError(t, w.Cluster.EnsureServiceAccount(t.Context(), ns, account))
 				}
 				flow := strings.Join(strings.Fields(settings), " ")
-				w.Put(t, ns, enforcedByCluster, fmt.Sprintf("\nkind: SpawnPolicy\nmetadata: {name: undo}\nspec: {priority: 1000000, "+shape+"}\n", flow))
+				w.PutUnjudged(t, ns, enforcedByCluster, fmt.Sprintf("\nkind: SpawnPolicy\nmetadata: {name: undo}\nspec: {priority: 1000000, "+shape+"}\n", flow))
 				pod, err := w.Launch(t, ns, nil)
 				require.NoError(t, err)
 				assertEnforced(t, pod)
@@ -183,7 +183,7 @@ func TestNamespaceThatHidesTheNotebookIsDenied(t *testing.T) {
 		for _, block := range []string{"defaults", "enforced"} {
 			t.Run(block+"/"+name, func(t *testing.T) {
 				ns := w.Namespace(t)
-				w.Put(t, ns, enforcedByCluster, "\nkind: SpawnPolicy\nmetadata: {name: undo}\nspec: {"+block+": {"+settings+"}}\n")
+				w.PutUnjudged(t, ns, enforcedByCluster, "\nkind: SpawnPolicy\nmetadata: {name: undo}\nspec: {"+block+": {"+settings+"}}\n")
 				_, err := w.Launch(t, ns, nil)
 				assert.Contains(t, world.AsDenied(t, err).Codes(), policy.PolicyInvalid)
 			})

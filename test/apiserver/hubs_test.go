@@ -51,6 +51,10 @@ func TestServersOfRealHubsAreStoredAsKubeSpawnersAre(t *testing.T) {
 				require.False(t, slices.ContainsFunc(h.Servers, func(s parity.RealServer) bool { return s.Error == "" }), err)
 				return
 			}
+			if parity.Unbuildable[h.Name] != nil {
+				imported.Name = h.Name
+				m.Gate.Unjudge(imported.Namespace, imported.Name)
+			}
 			m.apply(t, imported)
 			hub := m.launcher(t, imported)
 			for _, s := range h.Servers {

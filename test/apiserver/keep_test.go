@@ -283,7 +283,7 @@ spec: {constraints: {image: {allow: ["quay.io/*"]}, podSecurity: baseline}}
 		world.RequireDenied(t, launch(w.Forger, parity.Case{}, nil), policy.LauncherNotAllowed, "spec.launchers")
 	})
 	t.Run("profiles beside Keep", func(t *testing.T) {
-		w.Put(t, ns, "\nkind: SpawnPolicy\nmetadata: {name: profiles}\nspec: {profiles: [{slug: a}]}\n")
+		w.PutUnjudged(t, ns, "\nkind: SpawnPolicy\nmetadata: {name: profiles}\nspec: {profiles: [{slug: a}]}\n")
 		world.RequireDenied(t, launch(w.Hub, parity.Case{}, nil), policy.PolicyInvalid, "spec.profiles")
 	})
 }

@@ -101,7 +101,7 @@ func TestPoliciesTightenedWhileServersRun(t *testing.T) {
 		require.NoError(t, err)
 		pods[user] = pod
 	}
-	w.Put(t, ns, `
+	w.PutUnjudged(t, ns, `
 kind: ClusterSpawnPolicy
 metadata: {name: NAMESPACE-tight}
 spec:

@@ -36,6 +36,28 @@ type RealHub struct {
 	Servers  []RealServer
 }
 
+// Unbuildable are the real hubs whose values, by themselves, make pods that no API server takes: what is refused, and why it is so.
+var Unbuildable = map[string]map[string]string{
+	// The chart's own configuration adds the volume, and is not among the recorded values.
+	"2i2c-maap": {
+		"spec.defaults.volumeMounts[01-shared-public-volumemount]":         `volume "home" is mounted at /home/jovyan/shared-public, and no layer defines it`,
+		"spec.defaults.volumeMounts[02-shared-public-rstudio-volumemount]": `volume "home" is mounted at /home/rstudio/shared-public, and no layer defines it`,
+		"spec.defaults.initContainers[0].volumeMounts[0]":                  `volume "home" is mounted at /home/jovyan, and no layer defines it`,
+	},
+	// One profile of six names a device among the guarantees alone.
+	"data-on-eks-dummy": {
+		"spec.profiles[5].settings.extraResourceGuarantees[nvidia.com/mig-1g.5gb]": "is guaranteed without a limit",
+	},
+	// Terraform fills in the name.
+	"nebari-profiles": {
+		"spec.defaults.volumes[home].persistentVolumeClaim.claimName": "name the claim",
+	},
+	// The chart's linter never makes a pod.
+	"z2jh-ci-lint-values": {
+		"spec.defaults.initContainers[0].imagePullSecret": "unknown field",
+	},
+}
+
 // RealServer is what the real KubeSpawner once made for a user of that hub.
 type RealServer struct {
 	User    string            `json:"user"`

@@ -91,7 +91,7 @@ var WebhookRights = []rbacv1.PolicyRule{
 	// What pods are fitted by.
 	{APIGroups: []string{""}, Resources: []string{"namespaces", "persistentvolumeclaims"}, Verbs: []string{"list", "watch"}},
 	{APIGroups: []string{v1alpha1.GroupVersion.Group}, Resources: []string{"spawnpolicies", "clusterspawnpolicies"}, Verbs: []string{"list", "watch"}},
-	// The condition Enforced.
+	// The policies' status: conditions, and how many pods each fitted.
 	{APIGroups: []string{v1alpha1.GroupVersion.Group}, Resources: []string{"spawnpolicies/status", "clusterspawnpolicies/status"}, Verbs: []string{"update"}},
 	// Denials.
 	{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: []string{"create"}},

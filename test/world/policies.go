@@ -42,6 +42,19 @@ func (w *World) Put(t *testing.T, namespace string, manifests ...string) {
 	w.Settle(t)
 }
 
+// PutUnjudged is Put for policies that admission would refuse: what pods get then is a matter of its own, since policies can be
+// older than the webhook, or become invalid by what others write.
+func (w *World) PutUnjudged(t *testing.T, namespace string, manifests ...string) {
+	t.Helper()
+	for _, m := range manifests {
+		for doc := range strings.SplitSeq(m, "\n---") {
+			object := decodePolicy(t, namespace, doc)
+			w.Gate.Unjudge(object.GetNamespace(), object.GetName())
+		}
+	}
+	w.Put(t, namespace, manifests...)
+}
+
 // TryPut creates one policy and gives the API server's error.
 func (w *World) TryPut(t *testing.T, namespace, manifest string) error {
 	t.Helper()

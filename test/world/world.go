@@ -20,7 +20,9 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
@@ -29,6 +31,7 @@ import (
 	"github.com/slipway-hub/slipway/certs"
 	"github.com/slipway-hub/slipway/launcher"
 	"github.com/slipway-hub/slipway/policy"
+	"github.com/slipway-hub/slipway/policy/v1alpha1"
 	"github.com/slipway-hub/slipway/test/cluster"
 	"github.com/slipway-hub/slipway/webhook"
 )
@@ -100,7 +103,9 @@ var theCluster *cluster.Cluster
 func makeWorld(ctx context.Context) (*World, error) {
 	w := &World{Cluster: theCluster}
 	w.Admin = kubernetes.NewForConfigOrDie(w.Cluster.Config())
-	w.Dynamic = dynamic.NewForConfigOrDie(w.Cluster.Config())
+	quiet := rest.CopyConfig(w.Cluster.Config())
+	quiet.WarningHandlerWithContext = rest.NoWarnings{} // the tests' policies are doubtful often enough
+	w.Dynamic = dynamic.NewForConfigOrDie(quiet)
 	for _, step := range []func(context.Context) error{
 		w.installCRDs, w.makeAccounts, w.trySkeletonWithoutWebhook, w.startReplicas, w.register, w.installChart,
 	} {
@@ -235,7 +240,8 @@ func (w *World) register(ctx context.Context) error {
 	api := w.Admin.AdmissionregistrationV1()
 	_, mutateErr := api.MutatingWebhookConfigurations().Create(ctx, webhook.Configuration(at), metav1.CreateOptions{})
 	_, verifyErr := api.ValidatingWebhookConfigurations().Create(ctx, webhook.VerifyConfiguration(at, launchers), metav1.CreateOptions{})
-	if err := errors.Join(mutateErr, verifyErr); err != nil {
+	_, policyErr := api.ValidatingWebhookConfigurations().Create(ctx, webhook.PolicyConfiguration(at), metav1.CreateOptions{})
+	if err := errors.Join(mutateErr, verifyErr, policyErr, w.awaitJudge(ctx)); err != nil {
 		return err
 	}
 	err = Eventually(ctx, func() error {
@@ -247,6 +253,20 @@ func (w *World) register(ctx context.Context) error {
 	})
 	w.FirstReview = w.Gate.LastRequest()
 	return err
+}
+
+// awaitJudge waits until the API server has policies judged.
+func (w *World) awaitJudge(ctx context.Context) error {
+	broken := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"defaults": map[string]any{"unset": []any{"nothing"}}}}}
+	broken.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("SpawnPolicy"))
+	broken.SetName("broken")
+	return Eventually(ctx, func() error {
+		_, err := w.Policies("SpawnPolicy", "default").Create(ctx, broken, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		if err == nil || !strings.Contains(err.Error(), "Slipway PolicyInvalid") {
+			return fmt.Errorf("policies aren't judged yet: %w", err)
+		}
+		return nil
+	})
 }
 
 // Trusting is a client that trusts an authority, in PEM.
@@ -381,3 +401,42 @@ func (w *World) Reinstall(t *testing.T, c *admissionregistrationv1.MutatingWebho
 		return nil
 	}))
 }
+
+// policyConfiguration is the configuration of the webhook that judges policies when they are written.
+const policyConfiguration = "slipway-policy"
+
+// WithoutPolicyWebhook has policies written unjudged until the test is over, as in a cluster where that webhook isn't
+// installed.
+func (w *World) WithoutPolicyWebhook(t *testing.T) {
+	t.Helper()
+	api := w.Admin.AdmissionregistrationV1().ValidatingWebhookConfigurations()
+	c, err := api.Get(t.Context(), policyConfiguration, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return
+	}
+	require.NoError(t, err)
+	require.NoError(t, api.Delete(t.Context(), c.Name, metav1.DeleteOptions{}))
+	tryBroken := func() error {
+		_, err := w.Policies("SpawnPolicy", markerNamespace).Create(cleanup(t), decodePolicy(t, markerNamespace, brokenPolicy), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		return err
+	}
+	require.NoError(t, Eventually(t.Context(), tryBroken))
+	t.Cleanup(func() {
+		fresh := &admissionregistrationv1.ValidatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: c.Name}, Webhooks: c.Webhooks}
+		_, err := api.Create(cleanup(t), fresh, metav1.CreateOptions{})
+		require.NoError(t, err)
+		require.NoError(t, Eventually(cleanup(t), func() error {
+			if err := tryBroken(); err == nil {
+				return errors.New("policies aren't judged yet")
+			}
+			return nil
+		}))
+	})
+}
+
+// brokenPolicy gets past the schema and nothing else.
+const brokenPolicy = `
+kind: SpawnPolicy
+metadata: {name: broken}
+spec: {defaults: {workingDir: "{usernam}"}}
+`

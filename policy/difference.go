@@ -1,0 +1,133 @@
+package policy
+
+import (
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// Difference is one place at which two pods differ. Values aren't in it: they may be secrets.
+type Difference struct {
+	// Path is in the pod (spec.containers[notebook].image), or in the home claim (claim.spec.storageClassName; claim is all of it).
+	Path   string `json:"path"`
+	Change Change `json:"change"`
+}
+
+// Change says how the second pod differs from the first.
+type Change string
+
+// The changes.
+const (
+	FieldAdded    Change = "added"
+	FieldReplaced Change = "changed"
+	FieldRemoved  Change = "removed"
+)
+
+// differencesOf compares the pod and claim of now with those that would be.
+//
+// A pod that comes from a caller has in it what in-tree admission has filled in, and one that was built leaves that out and gets
+// it again: no difference. The annotation that names the policies says nothing new.
+func differencesOf(in *Input, now, would *Result) []Difference {
+	before, after := settled(now.Pod, would.Pod), settled(would.Pod, now.Pod)
+	sent := now.Untouched || now.Kept
+	backward := (&comparison{exact: sent || !would.Kept}).pods(before, after)
+	forward := (&comparison{exact: would.Kept || !sent, refilled: sent, sent: in.Surplus}).pods(after, before)
+	return append(differencesIn(forward, backward), claimDifferences(now.Claim, would.Claim)...)
+}
+
+// differencesIn reads two comparisons of the same, each from its side. What only one side says otherwise is there on that side
+// alone; what was added and removed at one place was changed, and an item that each side misses in its order has moved.
+func differencesIn(forward, backward *comparison) []Difference {
+	changes := map[string]Change{}
+	for _, path := range forward.changed {
+		if slices.Contains(backward.changed, path) && !isInSet(path) {
+			changes[path] = FieldReplaced
+		}
+	}
+	note := func(change Change, paths, missed []string) {
+		for _, path := range paths {
+			if _, has := changes[path]; has || slices.Contains(missed, path) && !isInSet(path) {
+				changes[path] = FieldReplaced
+				continue
+			}
+			changes[path] = change
+		}
+	}
+	note(FieldAdded, placesOf(backward.added), backward.changed)
+	note(FieldRemoved, placesOf(forward.added), forward.changed)
+	differences := make([]Difference, 0, len(changes))
+	for _, path := range slices.Sorted(maps.Keys(changes)) {
+		differences = append(differences, Difference{path, changes[path]})
+	}
+	return differences
+}
+
+// isInSet: an item of a set is missed wherever it isn't, and its place says nothing.
+func isInSet(path string) bool { return isSet(path[:max(0, strings.LastIndexByte(path, '['))]) }
+
+func placesOf(additions []addition) []string {
+	paths := make([]string, 0, len(additions))
+	for _, a := range additions {
+		paths = append(paths, a.path)
+	}
+	return paths
+}
+
+// settled is a pod without what in-tree admission computes anew when the pod becomes the other one, and without the annotation
+// that says which policies made it. The pod itself stays as it is.
+func settled(pod, other *corev1.Pod) *corev1.Pod {
+	own := &corev1.Pod{Spec: *pod.Spec.DeepCopy()}
+	own.Labels, own.Annotations = pod.Labels, withoutKey(pod.Annotations, AnnotationApplied)
+	spec := &own.Spec
+	if spec.PriorityClassName != other.Spec.PriorityClassName {
+		spec.Priority, spec.PreemptionPolicy = nil, nil
+	}
+	if deref(spec.RuntimeClassName) != deref(other.Spec.RuntimeClassName) {
+		spec.Overhead = nil
+	}
+	spec.DeprecatedServiceAccount = "" // the account's name once more
+	tokens := tokenVolumes(spec)
+	spec.Volumes = slices.DeleteFunc(spec.Volumes, func(v corev1.Volume) bool { return slices.Contains(tokens, v.Name) })
+	for _, list := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
+		for i := range list {
+			list[i].VolumeMounts = slices.DeleteFunc(list[i].VolumeMounts, func(m corev1.VolumeMount) bool { return slices.Contains(tokens, m.Name) })
+		}
+	}
+	return own
+}
+
+func withoutKey(m map[string]string, key string) map[string]string {
+	own := make(map[string]string, len(m))
+	for k, v := range m {
+		if k != key {
+			own[k] = v
+		}
+	}
+	return own
+}
+
+// claimDifferences compares home claims; either may be nil.
+func claimDifferences(now, would *corev1.PersistentVolumeClaim) []Difference {
+	switch {
+	case now == nil && would == nil:
+		return nil
+	case now == nil:
+		return []Difference{{"claim", FieldAdded}}
+	case would == nil:
+		return []Difference{{"claim", FieldRemoved}}
+	}
+	compare := func(want, have *corev1.PersistentVolumeClaim) *comparison {
+		c := &comparison{exact: true}
+		if want.Name != have.Name {
+			c.changed = append(c.changed, "claim.metadata.name")
+		}
+		c.compareMap(place{path: "claim.metadata.labels"}, reflect.ValueOf(want.Labels), reflect.ValueOf(have.Labels))
+		c.compareMap(place{path: "claim.metadata.annotations"}, reflect.ValueOf(want.Annotations), reflect.ValueOf(have.Annotations))
+		c.compare(place{path: "claim.spec", pattern: "claim"}, reflect.ValueOf(&want.Spec).Elem(), reflect.ValueOf(&have.Spec).Elem())
+		return c
+	}
+	return differencesIn(compare(would, now), compare(now, would))
+}

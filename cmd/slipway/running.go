@@ -23,7 +23,7 @@ func runningRequest(ctx context.Context, name string, server *serverFlags, more 
 	if err != nil {
 		return nil, invalid(err)
 	}
-	claims, err := more.claimsOf()
+	claims, err := claimsOf("--claim ", more.claims)
 	if err != nil {
 		return nil, invalid(err)
 	}

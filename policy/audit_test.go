@@ -251,7 +251,9 @@ func TestTheReportNamesExactlyWhatKeepWouldChange(t *testing.T) {
 		},
 		"a volume of another kind": {
 			spec: "{enforced: {volumes: {home: {configMap: {name: a}}}}}", surplus: []string{"spec.volumes[home].emptyDir"},
-			change:  func(p *corev1.Pod) { p.Spec.Volumes[0].VolumeSource = corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}} },
+			change: func(p *corev1.Pod) {
+				p.Spec.Volumes[0].VolumeSource = corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}
+			},
 			changes: []string{"added spec.volumes[home].configMap", "removed spec.volumes[home].emptyDir"},
 		},
 		"one container, of which defaults come back": {

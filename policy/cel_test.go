@@ -221,7 +221,7 @@ func TestMutationsCantSayWhoseThePodIs(t *testing.T) {
 		d := denied(t, compiled(t, baseline+namespaced("n", mutating(expression))), aliceIn("research"))
 		require.Len(t, d, 1)
 		assert.Equal(t, ExpressionFailed, d[0].Code)
-		assert.Equal(t, "changes "+field+", which no mutation may", d[0].Message)
+		assert.Equal(t, "changes "+field+", which no mutation may: leave it as it is", d[0].Message)
 	}
 }
 
@@ -298,9 +298,9 @@ func TestAnAuditedPolicyWhoseConditionHasNoValueLetsNothingPass(t *testing.T) {
 
 func TestMutationsOfKeptPodsGiveTheSameTwice(t *testing.T) {
 	for expression, refused := range map[string]bool{
-		adding("/spec/initContainers/-", "{'name': 'i', 'image': 'i'}"): true,
+		adding("/spec/initContainers/-", "{'name': 'i', 'image': 'i'}"):                                                                              true,
 		"object.spec.?initContainers.orValue([]).exists(c, c.name == 'i') ? [] : " + adding("/spec/initContainers/-", "{'name': 'i', 'image': 'i'}"): false,
-		"[JSONPatch{op: 'remove', path: '/spec/hostname'}]": true,
+		"[JSONPatch{op: 'remove', path: '/spec/hostname'}]":                                                                                          true,
 	} {
 		in := keptInput(t, func(p *corev1.Pod) { p.Spec.Hostname = "h" })
 		c := compiled(t, keeping+namespaced("n", mutating(expression)))

@@ -111,7 +111,7 @@ func (m *ownedMutation) applied(run *evaluation, object map[string]any, twice bo
 		return nil, nil, err
 	}
 	if path := tampered(object, changed); path != "" {
-		return nil, nil, fault("changes " + path + ", which no mutation may")
+		return nil, nil, fault("changes " + path + ", which no mutation may: leave it as it is")
 	}
 	pod := &corev1.Pod{}
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(changed, pod, true); err != nil {

@@ -442,7 +442,7 @@ spec:
 			assert.Equal(t, int64(1000), *notebook.SecurityContext.RunAsUser, spec)
 			assert.Nil(t, notebook.SecurityContext.Privileged, spec)
 			assert.Equal(t, map[string]string{"pool": "users"}, pod.Spec.NodeSelector, spec)
-			assert.Equal(t, false, *pod.Spec.AutomountServiceAccountToken, spec)
+			assert.False(t, *pod.Spec.AutomountServiceAccountToken, spec)
 			assert.Empty(t, pod.Spec.NodeName, spec)
 		}
 	}},

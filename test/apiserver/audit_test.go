@@ -386,7 +386,7 @@ spec:
 func TestAnAuditIsToldInAnEventAMetricAndAuditAnnotations(t *testing.T) {
 	w := world.ForTest(t)
 	ns := w.Namespace(t)
-	w.Put(t, ns, asAudit(keepOnly, strings.Replace(keepEnforces, "hubEnv:", "constraints: {image: {allow: ['none/*']}}\n  hubEnv:", 1))...)
+	w.PutUnjudged(t, ns, asAudit(keepOnly, strings.Replace(keepEnforces, "hubEnv:", "constraints: {image: {allow: ['none/*']}}\n  hubEnv:", 1))...)
 	require.NoError(t, w.Cluster.EnsureServiceAccount(t.Context(), ns, "enforced"))
 	pod := spawned(t, parity.Case{User: "bob"})
 	dry := pod.DeepCopy()

@@ -137,14 +137,17 @@ func (c *Compiled) auditing(in *Input) []*compiledPolicy {
 	return slices.DeleteFunc(c.whole.selectPolicies(in).policies, func(p *compiledPolicy) bool { return !p.isAudited() })
 }
 
-// leavesAlone: no policy that is enforced matches, and one of these audited ones surely does. Then nothing is done to the pod.
+// leavesAlone: no policy that is enforced matches, and one of these audited ones surely does. Then nothing is done to the pod. Where the
+// cluster enforces anything, a namespace's word isn't enough: for which hub and user the pod is, so that no enforced policy matches, is
+// for its sender to say.
 func (c *Compiled) leavesAlone(in *Input, audited []*compiledPolicy) bool {
 	if len(audited) == 0 {
 		return false
 	}
 	undecided := c.whole.selectPolicies(in).failed
+	governed := slices.ContainsFunc(c.policies, func(p *compiledPolicy) bool { return p.cluster && c.reaches(p, in.Namespace) })
 	surely := func(p *compiledPolicy) bool {
-		return p.isSelective() && !slices.ContainsFunc(undecided, func(d Denial) bool { return *d.Policy == p.ref })
+		return (p.cluster || !governed) && p.isSelective() && !slices.ContainsFunc(undecided, func(d Denial) bool { return *d.Policy == p.ref })
 	}
 	return slices.ContainsFunc(audited, surely) && len(c.selectPolicies(in).policies) == 0
 }
@@ -156,15 +159,29 @@ func (c *Compiled) audit(in Input, now Result) Result {
 		return now
 	}
 	in.Provenance = false
-	would, err := c.whole.decide(in)
-	if err != nil { // an audited policy fails nobody's pod
-		would.Denials = []Denial{denyf(PolicyInvalid, nil, "", "can't be tried: %v", err)}
-	}
+	would := c.whole.tried(func() (Result, error) { return c.whole.decide(in) })
 	if c.leavesAlone(&in, audited) {
 		now = leftAlone(&in, &would)
 	}
 	now.Audit = reportOf(refsOf(audited), &in, &now, &would)
 	return now
+}
+
+// tried is what would be; an audited policy fails nobody's pod, whatever goes wrong.
+func (c *Compiled) tried(decide func() (Result, error)) (would Result) {
+	fails := func(why any) Result {
+		return Result{Denials: []Denial{denyf(PolicyInvalid, nil, "", "can't be tried: %v", why)}}
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			would = fails(r)
+		}
+	}()
+	would, err := decide()
+	if err != nil {
+		return fails(err)
+	}
+	return would
 }
 
 // leftAlone is the pod as it was sent. That policy fitted it is for policy alone to say: what comes later relies on it.

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 // audits are specs of audited policies, each of which would change or deny something if it had a say.
@@ -418,4 +419,31 @@ func TestAReportQuotesNoValues(t *testing.T) {
 	r := fitted(t, compiled(t, auditOnly+clusterwide("more", audited(more))), in)
 	require.Contains(t, slices.Collect(maps.Keys(map[string]bool{r.Audit.Differences[0].Path: true}))[0], "metadata")
 	assert.NotContains(t, strings.Join(append(changesOf(r.Audit), r.Audit.Warnings()...), "\n"), secret)
+}
+
+// For which hub a pod is, is its sender's word: by another one it must not get past what the cluster enforces.
+func TestANamespacesAuditLetsNothingPastTheCluster(t *testing.T) {
+	audit := namespaced("mine", "{enforcement: Audit, skeleton: Keep}")
+	in := keptInput(t, func(p *corev1.Pod) { p.Labels[LabelHub] = "other" })
+	in.Identity.Hub = "other"
+	d := denied(t, compiled(t, clusterwide("c", "{hubs: [main], enforced: {privileged: false}}")+audit), in)
+	assert.Equal(t, NoPolicy, d[0].Code)
+	for name, text := range map[string]string{
+		"elsewhere":           clusterwide("c", "{namespaceSelector: {matchLabels: {tier: other}}, enforced: {privileged: false}}") + audit,
+		"the cluster's own":   clusterwide("c", "{hubs: [main], enforced: {privileged: false}}") + clusterwide("a", "{enforcement: Audit, skeleton: Keep}"),
+		"nothing is enforced": audit,
+	} {
+		r, err := compiled(t, text).Apply(in)
+		require.NoError(t, err)
+		assert.True(t, r.Untouched, name)
+	}
+}
+
+func TestPanicsStayInside(t *testing.T) {
+	p := &compiledPolicy{}
+	p.guarded(field.NewPath("spec"), func() { panic("unforeseen") })
+	require.Len(t, p.errs, 1)
+	assert.Contains(t, p.errs[0].Error(), "spec: Internal error: can't be compiled: unforeseen")
+	r := (&Compiled{}).tried(func() (Result, error) { panic("unforeseen") })
+	assert.Equal(t, "can't be tried: unforeseen", r.Denials[0].Message)
 }

@@ -17,7 +17,7 @@ func (c *Compiled) Update(in Input, before, after *corev1.Pod, sub Subresource) 
 	if len(audited) == 0 {
 		return denials, nil
 	}
-	would := c.whole.decideUpdate(in, before, after, sub)
+	would := c.whole.tried(func() (Result, error) { return Result{Denials: c.whole.decideUpdate(in, before, after, sub)}, nil }).Denials
 	if c.leavesAlone(&in, audited) {
 		denials = Changed(before, after, sub)
 		if !IsFitted(before) {

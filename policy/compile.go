@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -125,6 +126,22 @@ func compilePolicy(ref PolicyRef, spec *v1alpha1.SpawnPolicySpec) *compiledPolic
 	}
 	p.hash = sha256.Sum256(encoded)
 	p.errs = append(p.errs, checkSchema(spec, path)...)
+	p.guarded(path, func() { p.compile(path) })
+	return p
+}
+
+// guarded makes an error of a panic: one policy that no check foresaw must not stop a replica, and with it every hub.
+func (p *compiledPolicy) guarded(path *field.Path, work func()) {
+	defer func() {
+		if r := recover(); r != nil {
+			p.errs = append(p.errs, field.InternalError(path, fmt.Errorf("can't be compiled: %v", r)))
+		}
+	}()
+	work()
+}
+
+func (p *compiledPolicy) compile(path *field.Path) {
+	spec := p.spec
 	p.errs = append(p.errs, notBuiltYet(spec, path)...)
 	p.compileSelection(path)
 	p.defaults = p.compileBlock(spec.Defaults, path.Child("defaults"))
@@ -140,7 +157,6 @@ func compilePolicy(ref PolicyRef, spec *v1alpha1.SpawnPolicySpec) *compiledPolic
 		p.errs = append(p.errs, field.Forbidden(path.Child("profiles"), profilesWithKeep))
 	}
 	p.errs = append(p.errs, checkConstraints(spec.Constraints, path.Child("constraints"))...)
-	return p
 }
 
 func (p *compiledPolicy) compileSelection(path *field.Path) {

@@ -54,7 +54,7 @@ func verdictsOf(objects []unstructured.Unstructured, set *policySet) map[types.U
 		v := verdict{
 			ready: metav1.Condition{
 				Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, ObservedGeneration: ref.Generation,
-				Reason: v1alpha1.ReasonValid, Message: "Nothing is wrong with this policy.",
+				Reason: v1alpha1.ReasonValid, Message: "Nothing is wrong with this policy by itself.",
 			},
 			profiles: profilesIn(object),
 		}

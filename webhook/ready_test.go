@@ -35,9 +35,9 @@ func TestReadySaysWhatIsWrongWithAPolicyByItself(t *testing.T) {
 		policy, reason, says string
 		profiles             *int32
 	}{
-		"a good one":                     {spawnPolicy + `{defaults: {image: b}}`, "Valid", "Nothing is wrong with this policy.", new(int32(0))},
-		"with profiles":                  {spawnPolicy + `{profiles: [{slug: small}, {slug: large}]}`, "Valid", "Nothing is wrong with this policy.", new(int32(2))},
-		"nothing in it":                  {spawnPolicy + `{}`, "Valid", "Nothing is wrong with this policy.", new(int32(0))},
+		"a good one":                     {spawnPolicy + `{defaults: {image: b}}`, "Valid", "Nothing is wrong with this policy by itself.", new(int32(0))},
+		"with profiles":                  {spawnPolicy + `{profiles: [{slug: small}, {slug: large}]}`, "Valid", "Nothing is wrong with this policy by itself.", new(int32(2))},
+		"nothing in it":                  {spawnPolicy + `{}`, "Valid", "Nothing is wrong with this policy by itself.", new(int32(0))},
 		"a typo in a template":           {spawnPolicy + `{defaults: {workingDir: "/home/{usernam}"}}`, "Invalid", "Denies the pods that it matches: spec.defaults.workingDir: Invalid value", new(int32(0))},
 		"a bad profile":                  {spawnPolicy + `{profiles: [{slug: small}, {slug: large, settings: {workingDir: '{usernam}'}}]}`, "Invalid", "spec.profiles[1].settings.workingDir", new(int32(2))},
 		"a field of a newer version":     {spawnPolicy + `{sandbox: strong, profiles: [{slug: small}]}`, "Unreadable", `Denies every pod that it could be for: spec: can't be read: unknown field "sandbox"`, nil},

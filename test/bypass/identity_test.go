@@ -276,6 +276,20 @@ var laxest = []attempt{
 		_, err := w.Forger.CoreV1().Pods(ns).Create(t.Context(), launcher.Skeleton(world.Alice, ns), metav1.CreateOptions{})
 		denied(t, err, policy.LauncherNotAllowed)
 	}},
+	{"a namespace's audit, for a hub that the cluster's policy isn't for", func(t *testing.T, w *world.World) {
+		ns := w.Namespace(t)
+		w.PutUnjudged(t, ns, strings.Replace(world.HubLaunches, "spec:", "spec:\n  hubs: [main]\n  enforced: {privileged: false}", 1),
+			"\nkind: SpawnPolicy\nmetadata: {name: mine}\nspec: {enforcement: Audit, skeleton: Keep}\n")
+		id := world.Alice
+		id.Hub = "other"
+		for _, client := range []kubernetes.Interface{w.Hub, w.Forger} {
+			pod := launcher.Skeleton(id, ns)
+			pod.Spec.HostPID = true
+			pod.Spec.Containers[0].Image = "evil"
+			_, err := client.CoreV1().Pods(ns).Create(t.Context(), pod, metav1.CreateOptions{})
+			denied(t, err, policy.NoPolicy)
+		}
+	}},
 	{"a namespace whose enforced word is against the cluster's", func(t *testing.T, w *world.World) {
 		ns := place(t, w, enforcing, "\nkind: SpawnPolicy\nmetadata: {name: more}\nspec: {priority: 1000, enforced: {privileged: true, allowPrivilegeEscalation: true, nodeSelector: {pool: gpu}}}\n")
 		pod := running(t, w, ns)

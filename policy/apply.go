@@ -24,7 +24,7 @@ func (c *Compiled) Apply(in Input) (Result, error) {
 // apply is Apply by the policies that are enforced. Its steps, in this order, are the product: select the
 // policies, merge their settings, expand templates, build the pod, mutate it, assert again what is enforced, hold it against the
 // constraints.
-func (c *Compiled) apply(in Input) (Result, error) {
+func (c *Compiled) apply(in Input) (Result, error) { //nolint:unparam // a step that can fail says so here
 	x, denials, warnings := c.prepare(&in)
 	if len(denials) > 0 {
 		return Result{Denials: denials}, nil

@@ -121,6 +121,25 @@ func TestDenials(t *testing.T) {
 	}
 }
 
+// Offline nobody says who calls; what no listed account may say is denied all the same.
+func TestWithoutACallerOneThatPolicyListsIsAssumed(t *testing.T) {
+	c := compiled(t, namespaced("n", `{launchers: [
+		{serviceAccount: {namespace: jupyter, name: hub}, hubs: [main], mayAssertGroups: [staff]}, {serviceAccount: {namespace: jupyter, name: other}, hubs: [other]}]}`))
+	in := aliceIn("research")
+	in.Caller, in.Identity.Groups = "", []string{"staff"}
+	fitted(t, c, in)
+	in.Identity.Groups = []string{"admins"}
+	d := denied(t, c, in)
+	require.Len(t, d, 1)
+	assert.Equal(t, LauncherNotAllowed, d[0].Code)
+	assert.Contains(t, d[0].Message, `jupyter:hub may not say that a user is in group "admins"`)
+	in.Identity.Hub = "other"
+	assert.Contains(t, denied(t, c, in)[0].Message, `jupyter:hub may not launch for hub "other"`)
+	in.Identity.Groups = nil
+	fitted(t, c, in)
+	fitted(t, compiled(t, namespaced("n", "{}")), in)
+}
+
 func TestStripDropsSurplusWithAWarning(t *testing.T) {
 	c := compiled(t, baseline+namespaced("n", "{skeleton: Strip}"))
 	in := aliceIn("research")

@@ -96,19 +96,22 @@ func reasonsOf(denials []Denial) []string {
 	return reasons
 }
 
-func TestTheReportSaysWhatWouldBeOtherwise(t *testing.T) {
+// reportCase is an audited policy beside others, and what it would do.
+type reportCase struct {
+	policies string
+	audit    string // spec of a ClusterSpawnPolicy called audit
+	change   func(*Input)
+	outcome  AuditOutcome
+	changes  []string
+	denials  []string
+	lifted   []string
+}
+
+func reportCases() map[string]reportCase {
 	built := baseline + namespaced("lab", `{defaults: {image: "quay.io/a:1", cmd: [a, b], memLimit: 2Gi, environment: {A: b, C: d},
 		nodeSelector: {disk: ssd, zone: a}, tolerations: [{key: a}], volumes: {home: {emptyDir: {}}}, volumeMounts: {home: {mountPath: /home}}}}`)
 	withHome := baseline + namespaced("lab", "{defaults: {image: a, storagePvcEnsure: true, storageCapacity: 1Gi}}")
-	for name, c := range map[string]struct {
-		policies string
-		audit    string // spec of a ClusterSpawnPolicy called audit
-		change   func(*Input)
-		outcome  AuditOutcome
-		changes  []string
-		denials  []string
-		lifted   []string
-	}{
+	return map[string]reportCase{
 		"nothing":                {policies: built, audit: "{defaults: {image: 'quay.io/a:1'}}", outcome: AuditUnchanged},
 		"an image":               {policies: built, audit: "{enforced: {image: b}}", changes: []string{"changed spec.containers[notebook].env[JUPYTER_IMAGE].value", "changed spec.containers[notebook].env[JUPYTER_IMAGE_SPEC].value", "changed spec.containers[notebook].image"}},
 		"a pull policy":          {policies: built, audit: "{enforced: {imagePullPolicy: Always}}", changes: []string{"added spec.containers[notebook].imagePullPolicy"}},
@@ -152,7 +155,11 @@ func TestTheReportSaysWhatWouldBeOtherwise(t *testing.T) {
 				"changed spec.containers[notebook].env[JUPYTER_IMAGE].value", "changed spec.containers[notebook].env[JUPYTER_IMAGE_SPEC].value", "changed spec.containers[notebook].image",
 			},
 		},
-	} {
+	}
+}
+
+func TestTheReportSaysWhatWouldBeOtherwise(t *testing.T) {
+	for name, c := range reportCases() {
 		t.Run(name, func(t *testing.T) {
 			in := aliceIn("research")
 			if c.change != nil {
@@ -239,8 +246,19 @@ func TestTheReportNamesExactlyWhatKeepWouldChange(t *testing.T) {
 			spec: "{enforced: {unset: [priorityClassName]}}", change: func(p *corev1.Pod) { p.Spec.PriorityClassName = "hub" },
 		},
 		"exactly these containers": {
-			spec: "{enforced: {extraContainers: [{name: proxy, image: 'envoy:1'}]}}", surplus: []string{"spec.containers[proxy].terminationMessagePath", "spec.containers[proxy].imagePullPolicy"},
+			spec:    "{enforced: {extraContainers: [{name: proxy, image: 'envoy:1'}]}}",
 			changes: []string{"changed spec.containers[notebook]", "changed spec.containers[proxy]"}, // they change places
+		},
+		"a volume of another kind": {
+			spec: "{enforced: {volumes: {home: {configMap: {name: a}}}}}", surplus: []string{"spec.volumes[home].emptyDir"},
+			change: func(p *corev1.Pod) {
+				p.Spec.Volumes[0].VolumeSource = corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}
+			},
+			changes: []string{"added spec.volumes[home].configMap", "removed spec.volumes[home].emptyDir"},
+		},
+		"one container, of which defaults come back": {
+			spec: "{enforced: {extraContainers: {proxy: {image: 'envoy:1'}}}}", surplus: []string{"spec.containers[proxy].terminationMessagePath", "spec.containers[proxy].imagePullPolicy"},
+			changes: []string{"changed spec.containers[proxy].image"},
 		},
 		"exactly these tolerations": {spec: "{enforced: {tolerations: [{key: a}]}}", changes: []string{"added spec.tolerations[0]"}},
 		"a variable of the hub's":   {spec: "{hubEnv: ['JUPYTERHUB_*']}", changes: []string{"removed spec.containers[notebook].env[ZONE]"}},
@@ -295,6 +313,13 @@ func TestThePodThatIsLeftAloneIsDeniedNothingButOurAnnotation(t *testing.T) {
 			assert.Empty(t, verify(t, c, in, in.Sent))
 
 			assert.Equal(t, []Denial{refused}, denied(t, compiled(t, keeping), in), "an enforced policy denies it")
+			forged := in
+			forged.Caller = "mallory"
+			if denials := denied(t, compiled(t, keeping), forged); refused.Code == IdentityConflict {
+				assert.Len(t, denials, 1, "nothing more is known of somebody who can't be told")
+			} else {
+				assert.Len(t, denials, 2)
+			}
 			assert.Equal(t, []Denial{refused}, verify(t, compiled(t, keeping), in, fitted(t, compiled(t, keeping), keptInput(t, nil)).Pod))
 			none := denied(t, compiled(t, clusterwide("other", "{hubs: [other]}")), in)
 			assert.Equal(t, refused, none[0])

@@ -59,7 +59,8 @@ func TestExpressionsComputeSettings(t *testing.T) {
 			`{profiles: [{slug: big, options: [{name: image, choices: [{name: torch}, {name: r}]}]}], expressions: {"environment[IMG]": "options['image']"}}`,
 			func(p *corev1.Pod) any { return envOf(p)["IMG"] }, "torch",
 		},
-		"the pod's own name": {`{expressions: {podNameTemplate: "'nb-' + user.name"}}`, func(p *corev1.Pod) any { return p.Name }, "nb-alice"},
+		"a slug for what is named after the user": {`{expressions: {serviceAccount: "'user-' + user.slug"}}`, func(p *corev1.Pod) any { return p.Spec.ServiceAccountName }, "user-alice"},
+		"the pod's own name":                      {`{expressions: {podNameTemplate: "'nb-' + user.name"}}`, func(p *corev1.Pod) any { return p.Name }, "nb-alice"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := compiled(t, baseline+namespaced("course", test.spec))
@@ -90,6 +91,7 @@ func TestTheClustersExpressionComesLast(t *testing.T) {
 func TestExpressionsThatHaveNoValueDeny(t *testing.T) {
 	for spec, want := range map[string]string{
 		`{expressions: {uid: "int(user.annotations['uid'])"}}`:                                                                      "ExpressionFailed spec.expressions[uid] no such key: uid",
+		`{expressions: {uid: "int(user.name)"}}`:                                                                                    "ExpressionFailed spec.expressions[uid] int() can't read the text that it was given",
 		`{expressions: {image: "dyn(5)"}}`:                                                                                          "ExpressionFailed spec.expressions[image] gave what image can't be: ",
 		`{expressions: {volumes: "[{'nmae': 'x'}]"}}`:                                                                               "ExpressionFailed spec.expressions[volumes] gave what volumes[0].nmae can't be: ",
 		`{expressions: {slugScheme: "user.name"}}`:                                                                                  "ExpressionFailed slugScheme Unsupported value",
@@ -219,7 +221,7 @@ func TestMutationsCantSayWhoseThePodIs(t *testing.T) {
 		d := denied(t, compiled(t, baseline+namespaced("n", mutating(expression))), aliceIn("research"))
 		require.Len(t, d, 1)
 		assert.Equal(t, ExpressionFailed, d[0].Code)
-		assert.Equal(t, "changes "+field+", which no mutation may", d[0].Message)
+		assert.Equal(t, "changes "+field+", which no mutation may: leave it as it is", d[0].Message)
 	}
 }
 
@@ -292,4 +294,20 @@ func TestAnAuditedPolicyWhoseConditionHasNoValueLetsNothingPass(t *testing.T) {
 	require.NoError(t, err)
 	assert.Empty(t, r.Denials)
 	assert.True(t, r.Untouched)
+}
+
+func TestMutationsOfKeptPodsGiveTheSameTwice(t *testing.T) {
+	for expression, refused := range map[string]bool{
+		adding("/spec/initContainers/-", "{'name': 'i', 'image': 'i'}"):                                                                              true,
+		"object.spec.?initContainers.orValue([]).exists(c, c.name == 'i') ? [] : " + adding("/spec/initContainers/-", "{'name': 'i', 'image': 'i'}"): false,
+		"[JSONPatch{op: 'remove', path: '/spec/hostname'}]":                                                                                          true,
+	} {
+		in := keptInput(t, func(p *corev1.Pod) { p.Spec.Hostname = "h" })
+		c := compiled(t, keeping+namespaced("n", mutating(expression)))
+		if !refused {
+			assert.Empty(t, verify(t, c, in, asStored(t, fitted(t, c, in).Pod)))
+			continue
+		}
+		assert.Contains(t, denied(t, c, in)[0].Message, "ask first whether it is done")
+	}
 }

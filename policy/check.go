@@ -29,20 +29,20 @@ type Surroundings struct {
 // With gives the policies with others put among them, or in the place of those of the same name.
 func (c *Compiled) With(p Policies) *Compiled {
 	added := Compile(p)
-	out := &Compiled{exempt: c.exempt, policies: slices.Clone(added.policies)}
-	for _, old := range c.policies {
+	out := &Compiled{exempt: c.exempt, policies: slices.Clone(added.all())}
+	for _, old := range c.all() {
 		if added.find(old.ref) == nil {
 			out.policies = append(out.policies, old)
 		}
 	}
 	slices.SortFunc(out.policies, weakestFirst)
-	return out
+	return out.enforcing()
 }
 
 // Refs are the policies, weakest first, those of the cluster before those of namespaces.
 func (c *Compiled) Refs() []PolicyRef {
-	refs := make([]PolicyRef, 0, len(c.policies))
-	for _, p := range c.policies {
+	refs := make([]PolicyRef, 0, len(c.all()))
+	for _, p := range c.all() {
 		refs = append(refs, p.ref)
 	}
 	return refs
@@ -51,7 +51,7 @@ func (c *Compiled) Refs() []PolicyRef {
 // NamespacesWithPolicies are the names of the namespaces that have SpawnPolicies, in order.
 func (c *Compiled) NamespacesWithPolicies() []string {
 	var names []string
-	for _, p := range c.policies {
+	for _, p := range c.all() {
 		if !p.cluster {
 			names = append(names, p.ref.Namespace)
 		}
@@ -61,18 +61,18 @@ func (c *Compiled) NamespacesWithPolicies() []string {
 }
 
 func (c *Compiled) find(ref PolicyRef) *compiledPolicy {
-	at := slices.IndexFunc(c.policies, func(p *compiledPolicy) bool {
-		return p.ref.Namespace == ref.Namespace && p.ref.Name == ref.Name
-	})
+	all := c.all()
+	at := slices.IndexFunc(all, func(p *compiledPolicy) bool { return sameRef(p.ref, ref) })
 	if at < 0 {
 		return nil
 	}
-	return c.policies[at]
+	return all[at]
 }
 
 // Check judges one of the policies by itself and together with those that it may meet. It tries what users could choose, for users
 // of several kinds: a profile that nobody could start is to be found when it is written, not by its first user. What lies in
-// other policies alone is no error of this one: else nobody could mend anything.
+// other policies alone is no error of this one: else nobody could mend anything. An audited policy is judged as if it were enforced,
+// which is what it is to become.
 func (c *Compiled) Check(ref PolicyRef, s Surroundings) Findings {
 	p := c.find(ref)
 	if p == nil {
@@ -146,9 +146,7 @@ func (k *checker) meet(scenes []*scene) {
 	started := map[string]bool{}
 	var failures []failure
 	for _, s := range scenes {
-		for _, f := range k.play(s, started) {
-			failures = append(failures, f)
-		}
+		failures = append(failures, k.play(s, started)...)
 		if k.cut {
 			k.warn("", fmt.Sprintf("has more choices than are tried (%d servers): the rest may turn out not to fit", k.fits))
 			break
@@ -328,6 +326,11 @@ func sourcesNamed(message string) []source {
 	}
 	if name, is := between(message, `volume "`, `"`); is {
 		from = append(from, source{"volumes", name, ""})
+	}
+	for _, name := range []string{"hostNetwork", "hostPID", "hostIPC"} {
+		if strings.Contains(message, name) {
+			from = append(from, source{"extraPodConfig", name, ""})
+		}
 	}
 	return from
 }

@@ -30,6 +30,8 @@ var verdicts = map[Code]verdict{
 
 func verdictOf(t *trouble) verdict {
 	switch {
+	case t.always:
+		return ofPolicies
 	case t.Code == NameMismatch && strings.HasPrefix(t.Field, "metadata."):
 		return ofTheSample // the sample's namespace isn't that of its user
 	case strings.HasPrefix(t.Field, "spec.validations"):
@@ -56,7 +58,7 @@ func (b *blame) on(t trouble) (failure, bool) {
 		return b.settings(t)
 	case doubtful:
 		if t.Policy == nil || sameRef(*t.Policy, b.policy.ref) {
-			b.warn(b.trial.unit.path, "user "+b.trial.identity.User+" would be denied: "+t.Denial.String())
+			b.warnOnce(b.trial.unit.path, "user ", b.trial.identity.User+" would be denied: "+t.Denial.String())
 		}
 	}
 	return failure{}, false
@@ -88,18 +90,34 @@ func (b *blame) conflict(t trouble) (failure, bool) {
 func (b *blame) settings(t trouble) (failure, bool) {
 	if b.remains(t, bare, b.trial.identity) {
 		if t.Policy != nil && sameRef(*t.Policy, b.policy.ref) {
-			b.warnOnce("spec.constraints", "denies servers in "+b.scene.title, t.Field+": "+t.Message)
+			b.warnOnce("spec.constraints", "denies servers in "+b.scene.title, ": "+t.Field+": "+t.Message)
 		}
 		return failure{}, false
 	}
 	path, message := b.place(t)
+	if at, computed := b.computed(t.from); computed {
+		b.warnOnce(at, "user ", b.trial.identity.User+" would get no server: "+message)
+		return failure{}, false
+	}
 	return failure{path: path, message: message}, true
+}
+
+// computed: what an expression makes of a sample, of whom it may lack facts, is no fault yet.
+func (b *blame) computed(sources []source) (string, bool) {
+	for _, s := range sources {
+		for i := range b.policy.expressions {
+			if e := &b.policy.expressions[i]; e.setting == s.setting && (e.key == "" || e.key == s.key) {
+				return e.path.String(), true
+			}
+		}
+	}
+	return "", false
 }
 
 // warnOnce gives one reason of perhaps many.
 func (b *blame) warnOnce(path, message, reason string) {
 	if !slices.ContainsFunc(b.warnings, func(w string) bool { return strings.HasPrefix(w, path+": "+message) }) {
-		b.warn(path, message+": "+reason)
+		b.warn(path, message+reason)
 	}
 }
 
@@ -110,8 +128,12 @@ func (b *blame) remains(t trouble, v variant, id Identity) bool {
 // place finds where in this policy a trouble comes from. Of other policies that it comes from too, the message tells.
 func (b *blame) place(t trouble) (path, message string) {
 	message = t.Message
-	if t.Policy != nil && !sameRef(*t.Policy, b.policy.ref) {
-		message += " (" + t.Policy.String() + ")"
+	switch {
+	case t.Policy == nil:
+	case sameRef(*t.Policy, b.policy.ref):
+		message += ": keep to that, or change the constraint"
+	default:
+		message += " (" + t.Policy.String() + "): keep to that, or have it changed there"
 	}
 	var elsewhere []string
 	for _, where := range b.places(t.from) {

@@ -70,7 +70,7 @@ func scenesOf(c *Compiled, p *compiledPolicy, known []Namespace) []*scene {
 	}
 	scenes := []*scene{newScene(c, p, Namespace{Name: p.ref.Namespace}, "namespace "+p.ref.Namespace+" without labels")}
 	for _, other := range c.policies {
-		if other.cluster && other.selector != nil && !c.reaches(other, scenes[0].namespace) && len(scenes) <= maxUnknown {
+		if other != p && other.cluster && other.selector != nil && !c.reaches(other, scenes[0].namespace) && len(scenes) <= maxUnknown {
 			ns := Namespace{Name: p.ref.Namespace, Labels: labelsFor(other.spec.NamespaceSelector)}
 			s := newScene(c, p, ns, "namespace "+ns.Name+" with labels "+labels.Set(ns.Labels).String())
 			s.certain = false
@@ -82,8 +82,8 @@ func scenesOf(c *Compiled, p *compiledPolicy, known []Namespace) []*scene {
 
 func newScene(c *Compiled, p *compiledPolicy, ns Namespace, title string) *scene {
 	s := &scene{title: title, namespace: ns, certain: true, policy: p, made: map[variant]*Compiled{}, with: &Compiled{exempt: c.exempt}}
-	for _, other := range c.policies {
-		if c.reaches(other, ns) && (other == p || len(other.errs) == 0) {
+	for _, other := range c.all() {
+		if c.reaches(other, ns) && (other == p || len(other.errs) == 0 && !other.isAudited()) {
 			s.with.policies = append(s.with.policies, other)
 		}
 	}
@@ -158,7 +158,7 @@ func (s *scene) variant(v variant) *Compiled {
 
 // input is the request for one server.
 func (s *scene) input(c *Compiled, id Identity) Input {
-	in := Input{Identity: id, Namespace: s.namespace, Sent: sampleHubPod(&id)}
+	in := Input{Identity: id, Namespace: s.namespace, Sent: sampleHubPod(&id), anyCaller: true}
 	if !s.madeUp {
 		return in
 	}

@@ -249,8 +249,10 @@ func (x *server) valuesOf(c *computing) ([]layer, []Denial) {
 			continue
 		}
 		if _, errs := decodeSettings(t, nil); len(errs) > 0 {
-			for _, d := range errs {
-				denials = append(denials, denyf(ExpressionFailed, e.policy, e.path.String(), "gave what %s can't be: %s", d.Field, d.ErrorBody()))
+			for _, wrong := range errs {
+				d := denyf(ExpressionFailed, e.policy, e.path.String(), "gave what %s can't be: %s", wrong.Field, wrong.ErrorBody())
+				d.always = wrong.Type == field.ErrorTypeTypeInvalid || strings.HasPrefix(wrong.Detail, "unknown field")
+				denials = append(denials, d)
 			}
 			continue
 		}
@@ -302,7 +304,7 @@ type evaluation struct {
 func newEvaluation(in *Input, groups []string) *evaluation {
 	id := &in.Identity
 	return &evaluation{variables: expression.Variables{
-		User: id.User, UserID: id.UserID, UserAnnotations: id.UserAnnotations, Server: id.Server, Hub: id.Hub, Groups: groups,
+		User: id.User, UserSlug: SafeSlug(id.User), UserID: id.UserID, UserAnnotations: id.UserAnnotations, Server: id.Server, Hub: id.Hub, Groups: groups,
 		Namespace: in.Namespace.Name, NamespaceLabels: in.Namespace.Labels,
 	}}
 }

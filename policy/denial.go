@@ -53,6 +53,8 @@ type Denial struct {
 	Field string
 	// Message is one sentence: what is wrong and what would be right.
 	Message string
+	// always: whoever the server is for, this denies it; so a policy that it is the fault of needn't be admitted.
+	always bool
 }
 
 // String is the message with its policy and field.

@@ -31,7 +31,7 @@ const (
 // A pod that comes from a caller has in it what in-tree admission has filled in, and one that was built leaves that out and gets
 // it again: no difference. The annotation that names the policies says nothing new.
 func differencesOf(in *Input, now, would *Result) []Difference {
-	before, after := settled(now.Pod, would.Pod), settled(would.Pod, now.Pod)
+	before, after := compared(now.Pod), compared(would.Pod)
 	sent := now.Untouched || now.Kept
 	backward := (&comparison{exact: sent || !would.Kept}).pods(before, after)
 	forward := (&comparison{exact: would.Kept || !sent, refilled: sent, sent: in.Surplus}).pods(after, before)
@@ -76,26 +76,10 @@ func placesOf(additions []addition) []string {
 	return paths
 }
 
-// settled is a pod without what in-tree admission computes anew when the pod becomes the other one, and without the annotation
-// that says which policies made it. The pod itself stays as it is.
-func settled(pod, other *corev1.Pod) *corev1.Pod {
-	own := &corev1.Pod{Spec: *pod.Spec.DeepCopy()}
+// compared is what of a pod is compared: without the annotation that says which policies made it.
+func compared(pod *corev1.Pod) *corev1.Pod {
+	own := &corev1.Pod{Spec: pod.Spec}
 	own.Labels, own.Annotations = pod.Labels, withoutKey(pod.Annotations, AnnotationApplied)
-	spec := &own.Spec
-	if spec.PriorityClassName != other.Spec.PriorityClassName {
-		spec.Priority, spec.PreemptionPolicy = nil, nil
-	}
-	if deref(spec.RuntimeClassName) != deref(other.Spec.RuntimeClassName) {
-		spec.Overhead = nil
-	}
-	spec.DeprecatedServiceAccount = "" // the account's name once more
-	tokens := tokenVolumes(spec)
-	spec.Volumes = slices.DeleteFunc(spec.Volumes, func(v corev1.Volume) bool { return slices.Contains(tokens, v.Name) })
-	for _, list := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
-		for i := range list {
-			list[i].VolumeMounts = slices.DeleteFunc(list[i].VolumeMounts, func(m corev1.VolumeMount) bool { return slices.Contains(tokens, m.Name) })
-		}
-	}
 	return own
 }
 

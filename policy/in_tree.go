@@ -61,7 +61,7 @@ var fillIns = []fillIn{
 	{"C.startupProbe.*", "default", isProbeDefault},
 	{"C.lifecycle.*", "default", isProbeDefault},
 
-	{"V.emptyDir", "default", equals(corev1.EmptyDirVolumeSource{})},
+	{"V.emptyDir", "volumes without a source", equals(corev1.EmptyDirVolumeSource{})},
 	{"V.image.pullPolicy", "default", nil},
 	{"V.hostPath.type", "default", equals(corev1.HostPathUnset)},
 	{"V.secret.defaultMode", "default", equals(corev1.SecretVolumeSourceDefaultMode)},

@@ -30,6 +30,8 @@ type Input struct {
 	Refused []Denial
 	// Provenance asks for Result.Provenance; it costs a second, slower pass.
 	Provenance bool
+	// anyCaller: whoever creates the skeleton may say all that it says.
+	anyCaller bool
 }
 
 // Claims are the claims of one namespace, with their metadata alone. Answers must not change while a pod is fitted.

@@ -13,11 +13,31 @@ const serviceAccountPrefix = "system:serviceaccount:"
 // checkLauncher asks every selected policy that names launchers whether the caller may say what it says. The
 // strictest answer holds: they are ANDed, so a namespace's policy can't let anybody in whom the cluster's keeps out.
 //
-// asserted are the groups that rest on the caller's word.
+// asserted are the groups that rest on the caller's word. Where no caller is known, it is any account that policies list and that
+// may; the denials are then the first one's, and there are none where no policy lists any.
 func checkLauncher(policies []*compiledPolicy, in *Input, asserted []string) []Denial {
-	if in.Caller == "" {
+	if in.anyCaller {
 		return nil
 	}
+	if in.Caller != "" {
+		return checkCaller(policies, in, in.Caller, asserted)
+	}
+	var first []Denial
+	for _, p := range policies {
+		for i := range p.spec.Launchers {
+			denials := checkCaller(policies, in, accountName(&p.spec.Launchers[i]), asserted)
+			if len(denials) == 0 {
+				return nil
+			}
+			if first == nil {
+				first = denials
+			}
+		}
+	}
+	return first
+}
+
+func checkCaller(policies []*compiledPolicy, in *Input, caller string, asserted []string) []Denial {
 	var denials []Denial
 	named := false
 	for _, p := range policies {
@@ -25,29 +45,29 @@ func checkLauncher(policies []*compiledPolicy, in *Input, asserted []string) []D
 			continue
 		}
 		named = true
-		if d, ok := p.admitsLauncher(in, asserted); !ok {
+		if d, ok := p.admitsLauncher(in, caller, asserted); !ok {
 			denials = append(denials, d)
 		}
 	}
 	if !named {
 		denials = append(denials, denyf(LauncherNotAllowed, nil, "spec.launchers",
-			"no policy for hub %q in namespace %q names launchers: list the account %s in one", in.Identity.Hub, in.Namespace.Name, in.Caller))
+			"no policy for hub %q in namespace %q names launchers: list the account %s in one", in.Identity.Hub, in.Namespace.Name, caller))
 	}
 	return denials
 }
 
-func (p *compiledPolicy) admitsLauncher(in *Input, asserted []string) (Denial, bool) {
+func (p *compiledPolicy) admitsLauncher(in *Input, caller string, asserted []string) (Denial, bool) {
 	reason := "isn't listed there"
 	for i := range p.spec.Launchers {
 		l := &p.spec.Launchers[i]
-		if accountName(l) != in.Caller {
+		if accountName(l) != caller {
 			continue
 		}
 		if reason = exceeds(l, in, asserted); reason == "" {
 			return Denial{}, true
 		}
 	}
-	return denyf(LauncherNotAllowed, &p.ref, "spec.launchers", "account %s %s", in.Caller, reason), false
+	return denyf(LauncherNotAllowed, &p.ref, "spec.launchers", "account %s %s", caller, reason), false
 }
 
 // exceeds says what of the identity is beyond what this entry lets the account assert; "" if nothing is.

@@ -149,11 +149,14 @@ func (l *locator) find(s source) (*PolicyRef, string, bool) {
 			}
 		}
 	case []any:
-		for i, item := range v {
+		if i := slices.IndexFunc(v, func(item any) bool {
 			t, isObject := item.(tree)
-			if isObject && (l.expanded(identity(t, shape)) == s.key || shape == anonymous && strconv.Itoa(i) == s.key) {
-				return l.path(fmt.Sprintf("%s[%d]%s", s.setting, i, s.rest))
-			}
+			return isObject && shape != anonymous && l.expanded(identity(t, shape)) == s.key
+		}); i >= 0 {
+			return l.path(fmt.Sprintf("%s[%d]%s", s.setting, i, s.rest))
+		}
+		if shape == anonymous {
+			return l.path(s.setting + "[" + s.key + "]" + s.rest)
 		}
 	}
 	return nil, "", false

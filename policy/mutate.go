@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -71,9 +72,11 @@ func (x *server) mutate(pod *corev1.Pod) (*corev1.Pod, []Denial) {
 	var denials []Denial
 	run, mutated := x.evaluation(), pod
 	for _, m := range x.plan.mutations {
-		changed, decoded, err := m.applied(run, object)
+		changed, decoded, err := m.applied(run, object, x.keeping())
 		if err != nil {
-			denials = append(denials, denyf(ExpressionFailed, m.policy, m.path.String(), "%v", err))
+			d := denyf(ExpressionFailed, m.policy, m.path.String(), "%v", err)
+			d.always = isFault(err)
+			denials = append(denials, d)
 			continue
 		}
 		object, mutated = changed, decoded
@@ -89,18 +92,36 @@ func (x *server) mutate(pod *corev1.Pod) (*corev1.Pod, []Denial) {
 	return mutated, nil
 }
 
-// applied gives the changed pod, as JSON has it and typed.
-func (m *ownedMutation) applied(run *evaluation, object map[string]any) (map[string]any, *corev1.Pod, error) {
+// fault is a mutation's own, whoever the server is for.
+type fault string
+
+func (f fault) Error() string { return string(f) }
+
+// isFault: so are the errors of ApplyConfiguration's types.
+func isFault(err error) bool {
+	_, own := errors.AsType[fault](err)
+	return own || strings.HasPrefix(err.Error(), "error applying patch: ") || strings.HasPrefix(err.Error(), "type mismatch: ")
+}
+
+// applied gives the changed pod, as JSON has it and typed. With twice, what it makes of its own result must be the same: a kept pod is
+// held against what keeping it once more gives.
+func (m *ownedMutation) applied(run *evaluation, object map[string]any, twice bool) (map[string]any, *corev1.Pod, error) {
 	changed, err := m.mutation.Apply(&run.variables, object, &run.budget)
 	if err != nil {
 		return nil, nil, err
 	}
 	if path := tampered(object, changed); path != "" {
-		return nil, nil, fmt.Errorf("changes %s, which no mutation may", path)
+		return nil, nil, fault("changes " + path + ", which no mutation may: leave it as it is")
 	}
 	pod := &corev1.Pod{}
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(changed, pod, true); err != nil {
-		return nil, nil, fmt.Errorf("makes a pod that can't be read: %s", strings.TrimPrefix(err.Error(), "strict decoding error: "))
+		return nil, nil, fault("makes a pod that can't be read: " + strings.TrimPrefix(err.Error(), "strict decoding error: "))
+	}
+	if twice {
+		again, err := m.mutation.Apply(&run.variables, changed, &run.budget)
+		if err != nil || !reflect.DeepEqual(again, changed) {
+			return nil, nil, fault("isn't the same when it is applied to its own result, as it has to be with skeleton: Keep: ask first whether it is done")
+		}
 	}
 	return changed, pod, nil
 }

@@ -156,7 +156,7 @@ func (u *compiledUnlisted) permitted(typed string) bool {
 	}
 	// Of the matches that begin first, the longest: the whole is a match if and only if it is this one.
 	at := u.pattern.FindStringIndex(typed)
-	return len(at) == 2 && at[0] == 0 && at[1] == len(typed)
+	return slices.Equal(at, []int{0, len(typed)})
 }
 
 // readItems reads a list, or a map by name, of options or choices.

@@ -103,8 +103,6 @@ func (e *events) audited(req *admission.Request, pod *corev1.Pod, report *policy
 func auditEvent(namespace string, pod *corev1.Pod, report *policy.AuditReport) *corev1.Event {
 	event := podEvent(namespace, pod)
 	event.GenerateName = "slipway-audit-"
-	// Unlike a denied one, this pod is going to exist: who describes it sees the Event.
-	event.InvolvedObject.UID = pod.UID
 	event.Type = corev1.EventTypeNormal
 	switch report.Outcome() {
 	case policy.AuditDenied:

@@ -20,6 +20,12 @@ func TestVerifyConfigurationIsTheOneThatWasReviewed(t *testing.T) {
 	golden(t, "verify-configuration.yaml", got)
 }
 
+func TestPolicyConfigurationIsTheOneThatWasReviewed(t *testing.T) {
+	got, err := yaml.Marshal(PolicyConfiguration(AtAddress("127.0.0.1", 9443, []byte("PEM"))))
+	require.NoError(t, err)
+	golden(t, "policy-configuration.yaml", got)
+}
+
 func TestConfigurationReachesAServiceOrAnAddress(t *testing.T) {
 	service := Configuration(AtService("slipway-system", "slipway-webhook", 443, nil)).Webhooks[0].ClientConfig.Service
 	assert.Equal(t, "slipway-system", service.Namespace)

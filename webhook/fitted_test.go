@@ -89,7 +89,7 @@ func TestFittedPodsAreCountedByManyAtOnce(t *testing.T) {
 	var group sync.WaitGroup
 	for range 8 {
 		group.Go(func() {
-			for range 1000 {
+			for range 50000 {
 				f.count([]policy.PolicyRef{{Namespace: "a", Name: "p0"}})
 			}
 		})
@@ -103,7 +103,7 @@ func TestFittedPodsAreCountedByManyAtOnce(t *testing.T) {
 		f.report()
 	}
 	group.Wait()
-	assert.Equal(t, int64(8000), tallied(t, f)[objects[0].GetUID()].Count)
+	assert.Equal(t, int64(8*50000), tallied(t, f)[objects[0].GetUID()].Count)
 }
 
 // An object's annotations may have 256 KiB, and this one is written every few seconds.

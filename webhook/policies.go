@@ -168,7 +168,7 @@ func (p *policies) Verify(in policy.Input, pod *corev1.Pod) ([]policy.Denial, bo
 		case known && len(denials) > 0 && !policy.IsFitted(pod):
 			// Another set may have let it pass as it is: an audited policy may be enforced since.
 			if refused == nil {
-				refused = append(denials, set.unreadableIn(in.Namespace.Name)...)
+				refused = slices.Concat(denials, set.unreadableIn(in.Namespace.Name))
 			}
 		case known:
 			return append(denials, set.unreadableIn(in.Namespace.Name)...), true

@@ -90,6 +90,6 @@ func profilesIn(object *unstructured.Unstructured) *int32 {
 	if err != nil {
 		return nil
 	}
-	list, _ := profiles.([]any)  // the schema has it so; nothing is none
-	return new(int32(len(list))) //nolint:gosec // the schema bounds it to 256
+	list, _ := profiles.([]any) // the schema has it so, and at most 256; nothing is none
+	return new(int32(len(list)))
 }

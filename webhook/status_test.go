@@ -521,3 +521,24 @@ func TestANewLeaderDoesNotBelieveInATimeToCome(t *testing.T) {
 		assert.Nil(t, l.statusOf(t, "all").Fitted.LastTime)
 	})
 }
+
+func TestALeaderBelievesNobodyElseInItsOwnTerm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := lead(t, everybody)
+		l.start(t)
+		forged := map[string]any{
+			"fitted": map[string]any{"count": int64(0), "window": "1h0m0s", "lastTime": "1999-01-01T00:00:00Z"},
+			"conditions": []any{map[string]any{
+				"type": "Enforced", "status": "True", "reason": "AllReplicas", "message": "", "lastTransitionTime": "1999-01-01T00:00:00Z", "observedGeneration": int64(2),
+			}},
+		}
+		l.change("all", func(o *unstructured.Unstructured) { // as fast as the edit itself
+			o.SetGeneration(2)
+			o.Object["status"] = forged
+		})
+		require.NoError(t, l.own.refresh(t.Context()))
+		synctest.Wait()
+		assert.False(t, isEnforced(l.object("all")), "no replica has said so")
+		assert.Nil(t, l.statusOf(t, "all").Fitted.LastTime)
+	})
+}

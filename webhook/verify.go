@@ -3,6 +3,7 @@ package webhook
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -44,7 +45,7 @@ func (v *verifier) create(ctx context.Context, req *admission.Request, pod *core
 	}
 	identity, denials := policy.IdentityOf(pod)
 	response := v.judge(ctx, req, pod, identity, pod, func(in policy.Input) ([]policy.Denial, *policy.AuditReport, bool) {
-		in.Refused = append(denials, generated(pod)...)
+		in.Refused = slices.Concat(denials, generated(pod))
 		found, ready := v.engine.Verify(in, pod)
 		return found, nil, ready // the caller has heard of the audited policies
 	})

@@ -53,6 +53,9 @@ func TestCommandsOnACluster(t *testing.T) {
 		files := slipway(t, "", "render", "-f", examples, "-n", "data101", "--namespace-label", "tier=teaching", "--user", "alice")
 		assert.Equal(t, files.out, strings.ReplaceAll(got.out, `,"generation":1`, ""))
 	})
+	t.Run("a running pod is explained by the policies of now", func(t *testing.T) {
+		explainRunning(t, c)
+	})
 	t.Run("a namespace that isn't there", func(t *testing.T) {
 		t.Setenv("KUBECONFIG", c.Kubeconfig())
 		got := slipway(t, "", "render", "-n", "nowhere", "--hub", "campus", "--user", "alice")

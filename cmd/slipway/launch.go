@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -120,7 +121,7 @@ func (f *launchFlags) identity(ctx context.Context, name string) (policy.Identit
 		if err != nil {
 			return id, err
 		}
-		id.Name = result.Names.Pod
+		id.Name = cmp.Or(result.Names.Pod, result.Pod.Name)
 	}
 	return id, nil
 }

@@ -26,27 +26,27 @@ type sentPod struct {
 	unreadable, owned, shape []policy.Denial
 }
 
-// sent reads the pod of --pod: the pod itself, what it says about itself, what it has beyond a bare skeleton, and
-// what no policy would admit.
-func (f *inputFlags) sent() (sentPod, error) {
-	if f.pod == "" {
+// sentIn reads the pod of a file: the pod itself, what it says about itself, what it has beyond a bare skeleton, and
+// what no policy would admit. No file is a bare skeleton.
+func sentIn(file string) (sentPod, error) {
+	if file == "" {
 		return sentPod{}, nil
 	}
-	data, err := os.ReadFile(f.pod)
+	data, err := os.ReadFile(file)
 	if err != nil {
 		return sentPod{}, err
 	}
 	s := sentPod{pod: &corev1.Pod{}}
 	if err := yaml.UnmarshalStrict(data, s.pod); err != nil {
-		return s, fmt.Errorf("%s: %w", f.pod, err)
+		return s, fmt.Errorf("%s: %w", file, err)
 	}
 	if s.pod.Kind != "Pod" || s.pod.APIVersion != "v1" {
-		return s, fmt.Errorf("%s: holds a %q of %q, and must hold one Pod of v1", f.pod, s.pod.Kind, s.pod.APIVersion)
+		return s, fmt.Errorf("%s: holds a %q of %q, and must hold one Pod of v1", file, s.pod.Kind, s.pod.APIVersion)
 	}
 	s.identity, s.unreadable = policy.IdentityOf(s.pod)
 	fields, err := managedFields(s.pod)
 	if err != nil {
-		return s, fmt.Errorf("%s: list the fields: %w", f.pod, err)
+		return s, fmt.Errorf("%s: list the fields: %w", file, err)
 	}
 	created := s.pod.DeepCopy()
 	created.ManagedFields = fields
@@ -55,11 +55,11 @@ func (f *inputFlags) sent() (sentPod, error) {
 	return s, nil
 }
 
-// unreadableBeside leaves out what a flag says instead of the pod.
-func (s *sentPod) unreadableBeside(flags *serverFlags) []policy.Denial {
+// unreadableBeside leaves out what is said of the server beside the pod: its hub, and the user where there is one.
+func (s *sentPod) unreadableBeside(user string) []policy.Denial {
 	return slices.DeleteFunc(s.unreadable, func(d policy.Denial) bool {
 		return d.Field == "metadata.labels["+policy.LabelHub+"]" ||
-			flags.user != "" && d.Field == "metadata.annotations["+policy.AnnotationUsername+"]"
+			user != "" && d.Field == "metadata.annotations["+policy.AnnotationUsername+"]"
 	})
 }
 
@@ -101,11 +101,11 @@ func managedFields(pod *corev1.Pod) ([]metav1.ManagedFieldsEntry, error) {
 	}}, nil
 }
 
-// claimsOf reads the claims of --claim.
-func (f *inputFlags) claimsOf() ([]metav1.PartialObjectMetadata, error) {
+// claimsOf reads the claims of files; as begins the errors.
+func claimsOf(as string, files []string) ([]metav1.PartialObjectMetadata, error) {
 	var claims []metav1.PartialObjectMetadata
 	var problems []error
-	for _, name := range f.claims {
+	for _, name := range files {
 		data, err := os.ReadFile(name)
 		if err == nil {
 			var found []metav1.PartialObjectMetadata
@@ -113,7 +113,7 @@ func (f *inputFlags) claimsOf() ([]metav1.PartialObjectMetadata, error) {
 			claims = append(claims, found...)
 		}
 		if err != nil {
-			problems = append(problems, fmt.Errorf("--claim %s: %w", name, err))
+			problems = append(problems, fmt.Errorf("%s%s: %w", as, name, err))
 		}
 	}
 	return claims, errors.Join(problems...)

@@ -147,6 +147,9 @@ func documentsOf(name string, in io.Reader) ([]document, error) {
 	return documents, nil
 }
 
+// policyExtensions are those of the files that -f takes from a folder.
+var policyExtensions = []string{".yaml", ".yml", ".json"}
+
 // filesOf lists the YAML and JSON files of a folder, not of those in it, as kubectl does. A file that ends in _test.yaml
 // is no policy but a policy's test.
 func filesOf(folder string) ([]string, error) {
@@ -156,9 +159,7 @@ func filesOf(folder string) ([]string, error) {
 	}
 	var names []string
 	for _, e := range entries {
-		extension := filepath.Ext(e.Name())
-		test := strings.HasSuffix(strings.TrimSuffix(e.Name(), extension), "_test")
-		if !e.IsDir() && !test && slices.Contains([]string{".yaml", ".yml", ".json"}, extension) {
+		if !e.IsDir() && !isTestFile(e.Name()) && slices.Contains(policyExtensions, filepath.Ext(e.Name())) {
 			names = append(names, filepath.Join(folder, e.Name()))
 		}
 	}
@@ -185,9 +186,9 @@ func (s *policySet) onlyHub() (string, error) {
 	}
 	switch hubs.Len() {
 	case 0:
-		return "", errors.New("--hub is needed: the policies name no hub")
+		return "", errors.New("the policies name no hub")
 	case 1:
 		return hubs.UnsortedList()[0], nil
 	}
-	return "", fmt.Errorf("--hub is needed: the policies name several: %s", strings.Join(sets.List(hubs), ", "))
+	return "", fmt.Errorf("the policies name several: %s", strings.Join(sets.List(hubs), ", "))
 }

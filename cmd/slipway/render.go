@@ -50,10 +50,12 @@ func render(ctx context.Context, server *serverFlags, input *inputFlags, encode 
 	}
 	warn(io.err, r.warnings)
 	result, err := r.apply()
+	if result != nil {
+		warn(io.err, result.AllWarnings())
+	}
 	if err != nil {
 		return err
 	}
-	warn(io.err, result.Warnings)
 	list, err := listOf(result, r.input.Namespace.Name)
 	if err != nil {
 		return failed(err)

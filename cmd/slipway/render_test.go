@@ -154,6 +154,29 @@ func TestRenderStartsFromThePodOfAHubThatKeepsIts(t *testing.T) {
 	assert.NotContains(t, got.out+got.err, "s3cr3t")
 }
 
+// Each example of a hook begins with a command that shows it.
+func TestTheCommandsOfTheExamplesWorkAsPrinted(t *testing.T) {
+	files, err := filepath.Glob(examples + "/hooks/*.yaml")
+	require.NoError(t, err)
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.yaml") {
+			continue
+		}
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		_, command, found := strings.Cut(string(text), "#   bin/slipway ")
+		require.True(t, found, file)
+		command, _, _ = strings.Cut(command, "\n")
+		assert.Contains(t, command, "-f policy/examples/hooks/"+filepath.Base(file))
+		command = strings.ReplaceAll(command, "policy/examples", examples)
+
+		got := slipway(t, "", strings.Fields(command)...)
+
+		assert.Equal(t, exitGood, got.code, "%s: %s", command, got.err)
+		assert.Contains(t, got.out, "kind: Pod", file)
+	}
+}
+
 func TestRenderPrintsTheSameBytesEveryTime(t *testing.T) {
 	args := strings.Fields("render -f " + examples + " -n data101 --namespace-label tier=teaching --user alice --env JUPYTERHUB_A=1 --env JUPYTERHUB_B=2")
 	first := slipway(t, "", args...)

@@ -43,7 +43,7 @@ func newRoot(io streams) *cobra.Command {
 		Long: `Slipway turns the bare, labelled pod that a hub creates into a fully fitted one, by policies that the
 cluster's own access control protects. This command runs the same engine as the cluster's webhook.
 
-Exit codes: 0 good; 1 denied; 2 wrong usage or invalid input; 3 could not be done.`,
+Exit codes: 0 good; 1 denied, or a test failed; 2 wrong usage or invalid input; 3 could not be done.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
@@ -56,7 +56,7 @@ Exit codes: 0 good; 1 denied; 2 wrong usage or invalid input; 3 could not be don
 	root.SetIn(io.in)
 	root.SetOut(io.out)
 	root.SetErr(io.err)
-	root.AddCommand(newRender(io), newLaunch(io), newImport(io), newVersion(io))
+	root.AddCommand(newRender(io), newExplain(io), newTest(io), newLaunch(io), newImport(io), newVersion(io))
 	return root
 }
 

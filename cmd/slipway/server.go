@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/slipway-hub/slipway/policy"
 )
@@ -54,39 +56,47 @@ func (f *serverFlags) complete(cmd *cobra.Command) {
 	f.hasUserID = cmd.Flags().Changed("user-id")
 }
 
+// says: a flag describes the server, beside its namespace.
+func (f *serverFlags) says() bool {
+	return f.hub+f.user+f.server+f.profile != "" || f.hasUserID || len(f.groups)+len(f.options)+len(f.env)+len(f.userAnnotations) > 0
+}
+
 // identity is what the flags say about the server; over is what it is put over. Every bad flag is in the error.
 func (f *serverFlags) identity(over policy.Identity) (policy.Identity, error) {
-	id := over
-	var problems []error
-	pairs := func(flag string, values []string, into *map[string]string) {
-		m, err := keyValues(flag, values)
-		problems = append(problems, err)
-		if len(m) > 0 {
-			*into = m
-		}
-	}
-	text := func(value string, into *string) {
-		if value != "" {
-			*into = value
-		}
-	}
-	text(f.hub, &id.Hub)
-	text(f.user, &id.User)
-	text(f.server, &id.Server)
-	text(f.profile, &id.Profile)
+	id := policy.Identity{Hub: f.hub, User: f.user, Server: f.server, Groups: f.groups, Profile: f.profile}
 	if f.hasUserID {
 		id.UserID = &f.userID
 	}
-	if len(f.groups) > 0 {
-		id.Groups = f.groups
-	}
-	pairs("option", f.options, &id.Options)
-	pairs("user-annotation", f.userAnnotations, &id.UserAnnotations)
-	pairs("env", f.env, &id.Env)
+	var optionErr, annotationErr, envErr, userErr error
+	id.Options, optionErr = keyValues("option", f.options)
+	id.UserAnnotations, annotationErr = keyValues("user-annotation", f.userAnnotations)
+	id.Env, envErr = keyValues("env", f.env)
+	id = putOver(over, id)
 	if id.User == "" {
-		problems = append(problems, errors.New("--user is needed: the name of the user"))
+		userErr = errors.New("--user is needed: the name of the user")
 	}
-	return id, errors.Join(problems...)
+	return id, errors.Join(optionErr, annotationErr, envErr, userErr)
+}
+
+// putOver puts what is said of a server over what its pod says of itself. What is empty says nothing.
+func putOver(id, over policy.Identity) policy.Identity {
+	id.Hub = cmp.Or(over.Hub, id.Hub)
+	id.User = cmp.Or(over.User, id.User)
+	id.Server = cmp.Or(over.Server, id.Server)
+	id.Profile = cmp.Or(over.Profile, id.Profile)
+	id.UserID = cmp.Or(over.UserID, id.UserID)
+	if len(over.Groups) > 0 {
+		id.Groups = over.Groups
+	}
+	pairs := func(over map[string]string, into *map[string]string) {
+		if len(over) > 0 {
+			*into = over
+		}
+	}
+	pairs(over.Options, &id.Options)
+	pairs(over.UserAnnotations, &id.UserAnnotations)
+	pairs(over.Env, &id.Env)
+	return id
 }
 
 // keyValues reads key=value pairs; a value may be empty and may hold further equals signs.
@@ -130,65 +140,72 @@ func (f *inputFlags) register(cmd *cobra.Command) {
 	flags.BoolVar(&f.inlineEnv, "inline-env", false, "show the values of --env instead of references to a Secret")
 }
 
+// subject is one server and what the cluster would know of it beside the policies: what a request is made of.
+type subject struct {
+	identity  policy.Identity
+	namespace policy.Namespace
+	caller    string // empty: an account that policy lists
+	claims    []metav1.PartialObjectMetadata
+	sent      sentPod
+	refused   []policy.Denial // of what is sent, whatever a policy says
+}
+
 // request is a server that a command is about, and the policies that decide on it.
 type request struct {
 	policies *policy.Compiled
 	input    policy.Input
 	// warnings are what is doubtful about the policies.
 	warnings []string
-	// owned are denials of the pod that is sent, whatever the policies say.
-	owned []policy.Denial
 }
 
-// apply fits the pod. The error is a failure, and may be a denial.
+// apply fits the pod. The error is a failure, and may be a denial, which has a result beside it.
 func (r *request) apply() (*policy.Result, error) {
 	result, err := r.policies.Apply(r.input)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, failed(err)
-	}
-	if denials := slices.Concat(r.owned, result.Denials); len(denials) > 0 {
-		return nil, denied(denials)
+	case len(result.Denials) > 0:
+		return &result, denied(result.Denials)
 	}
 	return &result, nil
 }
 
+// request asks the policies about the subject. Its error is that the hub isn't known.
+func (s *subject) request(policies *policySet) (*request, error) {
+	r := &request{policies: policies.compiled, warnings: policies.warnings, input: policy.Input{
+		Identity:  s.identity,
+		Namespace: s.namespace,
+		Caller:    s.caller,
+		Claims:    policy.ClaimList(s.claims),
+		Sent:      s.sent.pod,
+		Surplus:   s.sent.surplus,
+		Shape:     s.sent.shape,
+		Refused:   s.refused,
+	}}
+	if s.identity.Hub != "" {
+		return r, nil
+	}
+	hub, err := policies.onlyHub()
+	r.input.Identity.Hub = hub
+	return r, err
+}
+
 // newRequest reads everything that the flags name.
 func newRequest(ctx context.Context, server *serverFlags, more *inputFlags, in io.Reader) (*request, error) {
-	sent, sentErr := more.sent()
-	id, idErr := server.identity(sent.identity)
-	labels, labelErr := keyValues("namespace-label", more.namespaceLabels)
-	caller, callerErr := more.caller()
-	claims, claimErr := more.claimsOf()
-	if err := errors.Join(sentErr, idErr, labelErr, callerErr, claimErr); err != nil {
+	s, err := more.subject(server)
+	if err != nil {
 		return nil, invalid(err)
 	}
-	if denials := sent.unreadableBeside(server); len(denials) > 0 {
-		return nil, denied(denials)
-	}
-	namespace := server.namespace
-	if sent.pod != nil && sent.pod.Namespace != "" && !server.hasNamespace {
-		namespace = sent.pod.Namespace
-	}
-	policies, err := more.files.load(ctx, policy.Namespace{Name: namespace, Labels: labels}, in)
+	policies, err := more.files.load(ctx, s.namespace, in)
 	if err != nil {
 		return nil, err
 	}
-	if id.Hub == "" {
-		if id.Hub, err = policies.onlyHub(); err != nil {
-			return nil, invalid(err)
-		}
+	r, err := s.request(policies)
+	if err != nil {
+		return nil, invalid(fmt.Errorf("--hub is needed: %w", err))
 	}
-	r := &request{policies: policies.compiled, warnings: policies.warnings, owned: sent.owned, input: policy.Input{
-		Identity:  id,
-		Namespace: policy.Namespace{Name: namespace, Labels: labels},
-		Caller:    caller,
-		Claims:    policy.ClaimList(claims),
-		Sent:      sent.pod,
-		Surplus:   sent.surplus,
-		Shape:     sent.shape,
-	}}
 	if len(more.files) == 0 {
-		if err := r.askCluster(ctx, len(labels) == 0, len(more.claims) == 0); err != nil {
+		if err := r.askCluster(ctx, len(s.namespace.Labels) == 0, len(more.claims) == 0); err != nil {
 			return nil, err
 		}
 	}
@@ -197,6 +214,26 @@ func newRequest(ctx context.Context, server *serverFlags, more *inputFlags, in i
 	}
 	err = r.hideEnv()
 	return r, err
+}
+
+// subject is the server that the flags describe. Every bad flag is in the error.
+func (f *inputFlags) subject(server *serverFlags) (*subject, error) {
+	sent, sentErr := sentIn(f.pod)
+	id, idErr := server.identity(sent.identity)
+	labels, labelErr := keyValues("namespace-label", f.namespaceLabels)
+	caller, callerErr := callerOf(f.launcher)
+	if callerErr != nil {
+		callerErr = fmt.Errorf("--launcher %w", callerErr)
+	}
+	claims, claimErr := claimsOf("--claim ", f.claims)
+	namespace := server.namespace
+	if sent.pod != nil && sent.pod.Namespace != "" && !server.hasNamespace {
+		namespace = sent.pod.Namespace
+	}
+	return &subject{
+		identity: id, namespace: policy.Namespace{Name: namespace, Labels: labels}, caller: caller, claims: claims, sent: sent,
+		refused: append(sent.unreadableBeside(server.user), sent.owned...),
+	}, errors.Join(sentErr, idErr, labelErr, callerErr, claimErr)
 }
 
 // askCluster adds what the webhook would know beside the policies.
@@ -238,14 +275,14 @@ func (r *request) hideEnv() error {
 	return nil
 }
 
-// caller is the user name of the launcher's account; empty where none is given.
-func (f *inputFlags) caller() (string, error) {
-	if f.launcher == "" {
+// callerOf is the user name of a launcher's account; empty where none is given.
+func callerOf(launcher string) (string, error) {
+	if launcher == "" {
 		return "", nil
 	}
-	namespace, name, ok := strings.Cut(f.launcher, "/")
+	namespace, name, ok := strings.Cut(launcher, "/")
 	if !ok || namespace == "" || name == "" || strings.Contains(name, "/") {
-		return "", fmt.Errorf("--launcher %q must be of the form NAMESPACE/NAME", f.launcher)
+		return "", fmt.Errorf("%q must be of the form NAMESPACE/NAME", launcher)
 	}
 	return "system:serviceaccount:" + namespace + ":" + name, nil
 }

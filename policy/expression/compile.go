@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/google/cel-go/cel"
+	celcommon "github.com/google/cel-go/common"
 	"github.com/google/cel-go/common/types"
 	"k8s.io/apimachinery/pkg/util/version"
 	apiservercel "k8s.io/apiserver/pkg/cel"
@@ -134,7 +135,7 @@ func Compile(text string, scope Scope, want Result) (*Program, error) {
 	env := envs[scope]
 	ast, issues := env.Compile(text)
 	if issues.Err() != nil {
-		return nil, errors.New(sentence(issues, scope))
+		return nil, errors.New(sentence(text, issues, scope))
 	}
 	if out := withoutOptional(ast.OutputType()); !fits(out, want) {
 		return nil, fmt.Errorf("must give %s, and gives %s", want.Words, inWords(out))
@@ -171,22 +172,49 @@ func inWords(t *cel.Type) string {
 	return t.String()
 }
 
-// sentence makes one of CEL's report of several lines, and tells which variables there are where one is missing.
-func sentence(issues *cel.Issues, scope Scope) string {
-	var parts []string
-	undeclared := false
+// sentence makes one of CEL's report of several lines, and tells what there is where something is missing.
+func sentence(text string, issues *cel.Issues, scope Scope) string {
+	var parts, hints []string
 	for _, e := range issues.Errors() {
 		message := strings.TrimSuffix(e.Message, " (in container '')")
-		undeclared = undeclared || strings.HasPrefix(message, "undeclared reference")
 		where := ""
 		if e.Location.Line() > 0 {
 			where = fmt.Sprintf("line %d, column %d: ", e.Location.Line(), e.Location.Column()+1)
 		}
 		parts = append(parts, where+strings.ReplaceAll(message, "\n", " "))
+		if hint := hintAt(text, e, scope); hint != "" && !slices.Contains(hints, hint) {
+			hints = append(hints, hint)
+		}
 	}
-	text := "must be a CEL expression: " + strings.Join(parts, "; ")
-	if undeclared {
-		text += ". The variables here are " + strings.Join(scope.names(), ", ")
+	return "must be a CEL expression: " + strings.Join(append([]string{strings.Join(parts, "; ")}, hints...), ". ")
+}
+
+// hintAt says what to write instead, for what people write who come from Python; "" where CEL's message says it.
+func hintAt(text string, e *cel.Error, scope Scope) string {
+	message := e.Message
+	switch {
+	case strings.HasPrefix(message, "undeclared reference") && isCall(text, e.Location):
+		return "CEL has no function of that name"
+	case strings.HasPrefix(message, "undeclared reference"):
+		return "The variables here are " + strings.Join(scope.names(), ", ")
+	case strings.HasPrefix(message, "undefined field"):
+		return "user has name, slug, id and annotations; server and hub have name; namespaceObject has metadata.name and metadata.labels"
+	case strings.Contains(message, "'_?_:_'"):
+		return "What stands before and after the : must be of one type; to say nothing in some cases, give optional.of(…) and optional.none()"
+	case strings.HasPrefix(message, "expected type"):
+		return "All values of a list or a map are of one type: dyn(…) around each lifts that"
+	case strings.Contains(message, "'_+_'") && strings.Contains(message, "string"):
+		return "string(…) makes text of a number"
 	}
-	return text
+	return ""
+}
+
+// isCall: CEL points at the parenthesis where a function is missing, and at the name where a variable is.
+func isCall(text string, at celcommon.Location) bool {
+	lines := strings.Split(text, "\n")
+	if at.Line() < 1 || at.Line() > len(lines) {
+		return false
+	}
+	line := []rune(lines[at.Line()-1])
+	return at.Column() >= 0 && at.Column() < len(line) && line[at.Column()] == '('
 }

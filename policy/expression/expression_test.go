@@ -77,7 +77,12 @@ func TestRefuses(t *testing.T) {
 		says string
 	}{
 		{"usr.name", Text, "line 1, column 1: undeclared reference to 'usr'. The variables here are user, server, hub, groups, namespaceObject, profile, options"},
-		{"user.nmae", Text, "undefined field 'nmae'"},
+		{"user.nmae", Text, "undefined field 'nmae'. user has name, slug, id and annotations;"},
+		{"len(groups)", Whole, "undeclared reference to 'len'. CEL has no function of that name"},
+		{"\nuser.name.upper()", Text, "line 2, column 16: undeclared reference to 'upper'. CEL has no function of that name"},
+		{"'a' in groups ? '8Gi' : null", Text, "to say nothing in some cases, give optional.of(…) and optional.none()"},
+		{"{'a': 1, 'b': 'x'}", Map, "expected type 'int' but found 'string'. All values of a list or a map are of one type: dyn(…)"},
+		{"user.name + user.id", Text, "string(…) makes text of a number"},
 		{"user.name", Whole, "must give a whole number, and gives string"},
 		{"null", Text, "optional.none()"},
 		{"object.spec", Anything, "undeclared reference to 'object'"},

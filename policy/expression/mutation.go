@@ -66,13 +66,21 @@ func (m *Mutation) Apply(v *Variables, pod map[string]any, budget *Budget) (map[
 		TypeConverter:       m.converter,
 	}, maxRequest)
 	if err != nil {
-		return nil, errors.New(strings.ReplaceAll(err.Error(), "\n", " "))
+		return nil, errors.New(withMend(strings.ReplaceAll(err.Error(), "\n", " ")))
 	}
 	u, ok := changed.(*unstructured.Unstructured)
 	if !ok {
 		return nil, errors.New("the patched pod has an unexpected type")
 	}
 	return u.Object, nil
+}
+
+// withMend says what to do about an error of the patchers that says only what is wrong.
+func withMend(message string) string {
+	if strings.Contains(message, "may not mutate atomic") {
+		message += ": change these with a JSONPatch, which replaces them as a whole"
+	}
+	return message
 }
 
 // evaluation runs an expression with our variables where the patchers would have it run with the API server's.

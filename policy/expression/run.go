@@ -24,9 +24,17 @@ func (p *Program) run(a activation, budget *Budget) (ref.Val, error) {
 	case err != nil && strings.Contains(err.Error(), "cost limit exceeded"):
 		return nil, errTooDear
 	case err != nil:
-		return nil, errors.New(strings.ReplaceAll(err.Error(), "\n", " "))
+		return nil, errors.New(plain(strings.ReplaceAll(err.Error(), "\n", " ")))
 	}
 	return value, nil
+}
+
+// plain says in words what CEL says in its types; "no such key: uid" and the like stay.
+func plain(message string) string {
+	if kind, ok := strings.CutPrefix(message, "type conversion error from 'string' to '"); ok {
+		return strings.TrimSuffix(kind, "'") + "() can't read the text that it was given"
+	}
+	return message
 }
 
 // Value gives the value as JSON has it, whole numbers as int64. nil: the expression gave null or optional.none(), so it says

@@ -23,7 +23,7 @@ var (
 	groupsType = apiservercel.NewListType(apiservercel.StringType, assumedItems)
 
 	userType = object("slipway.User", map[string]*apiservercel.DeclType{
-		"name": apiservercel.StringType, "id": apiservercel.IntType, "annotations": textsType,
+		"name": apiservercel.StringType, "slug": apiservercel.StringType, "id": apiservercel.IntType, "annotations": textsType,
 	})
 	serverType   = object("slipway.Server", map[string]*apiservercel.DeclType{"name": apiservercel.StringType})
 	hubType      = object("slipway.Hub", map[string]*apiservercel.DeclType{"name": apiservercel.StringType})
@@ -43,8 +43,8 @@ func object(name string, fields map[string]*apiservercel.DeclType) *apiservercel
 
 // Variables are what expressions know of one server. They must not change while expressions are run.
 type Variables struct {
-	// User is the unescaped name, UserID the hub's number (nil: user.id is absent), UserAnnotations are user.annotations.
-	User            string
+	// User is the unescaped name, UserSlug is user.slug, a name for objects made of it, UserID the hub's number (nil: user.id is absent), UserAnnotations are user.annotations.
+	User, UserSlug  string
 	UserID          *int64
 	UserAnnotations map[string]string
 	// Server is server.name, "" for the default server; Hub is hub.name.
@@ -70,7 +70,7 @@ func (a activation) ResolveName(name string) (any, bool) {
 	v := a.of
 	switch name {
 	case varUser:
-		user := map[string]any{"name": v.User, "annotations": orEmpty(v.UserAnnotations)}
+		user := map[string]any{"name": v.User, "slug": v.UserSlug, "annotations": orEmpty(v.UserAnnotations)}
 		if v.UserID != nil {
 			user["id"] = *v.UserID
 		}

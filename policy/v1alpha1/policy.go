@@ -95,9 +95,9 @@ type SpawnPolicySpec struct {
 	// +listType=set
 	Groups []string `json:"groups,omitempty"`
 
-	// MatchConditions are CEL expressions that must all be true for this policy to be used. Variables: user (name, id,
-	// annotations), server (name), hub (name), groups, namespaceObject (metadata.name, metadata.labels). One without a value
-	// denies the pod, unless another is false. Empty: always.
+	// MatchConditions are CEL expressions that must all be true for this policy to be used. Variables: user (name, slug,
+	// id, annotations), server (name), hub (name), groups, namespaceObject (metadata.name, metadata.labels); user.slug is
+	// {safe_username}, a name for objects. One without a value denies the pod, unless another is false. Empty: always.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
@@ -487,6 +487,8 @@ type FittedPods struct {
 	// Count is the number of pods that were fitted in the window; pods leave it in steps of five minutes. 0: none.
 	Count int64 `json:"count"`
 	// Window is the length of time that count is about.
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,5}[hms]){1,3}$`
 	Window metav1.Duration `json:"window"`
 	// LastTime is when a pod was fitted last, in the window or before. Unset: none is known of.
 	// +optional

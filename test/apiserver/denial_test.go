@@ -91,7 +91,7 @@ func TestAnInvalidPolicyDeniesThePodsThatItMatches(t *testing.T) {
 			"spec.defaults.extraContainers[0].volumeMount", "volumeMounts",
 		},
 		"a field that isn't built yet": {
-			`{defaults: {image: a}, validations: [{expression: "true"}]}`, "spec.validations", "isn't built yet",
+			`{defaults: {image: a}, deleteClaims: true}`, "spec.deleteClaims", "isn't built yet",
 		},
 		"a template that names nothing": {
 			`{defaults: {image: a, workingDir: "/home/{usernam}"}}`, "spec.defaults.workingDir", "usernam",

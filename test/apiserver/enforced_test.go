@@ -143,7 +143,7 @@ func TestWhatTheClusterEnforcesNoNamespaceUndoes(t *testing.T) {
 					require.NoError(t, w.Cluster.EnsureServiceAccount(t.Context(), ns, account))
 				}
 				flow := strings.Join(strings.Fields(settings), " ")
-				w.Put(t, ns, enforcedByCluster, fmt.Sprintf("\nkind: SpawnPolicy\nmetadata: {name: undo}\nspec: {priority: 1000000, "+shape+"}\n", flow))
+				w.PutUnjudged(t, ns, enforcedByCluster, fmt.Sprintf("\nkind: SpawnPolicy\nmetadata: {name: undo}\nspec: {priority: 1000000, "+shape+"}\n", flow))
 				pod, err := w.Launch(t, ns, nil)
 				require.NoError(t, err)
 				assertEnforced(t, pod)

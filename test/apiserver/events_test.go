@@ -84,13 +84,21 @@ func TestAFloodOfDenialsLeavesFewEventsAndCountsTheRest(t *testing.T) {
 // droppedEvents reads a metric of this process, whose replicas share it.
 func droppedEvents(t *testing.T, r *world.Replica) int {
 	t.Helper()
+	return metricOf(t, r, "slipway_events_dropped_total")
+}
+
+// metricOf reads a metric of this process, whose replicas share it; 0 where there is none yet. series is a regular expression.
+func metricOf(t *testing.T, r *world.Replica, series string) int {
+	t.Helper()
 	answer, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/metrics", r.Metrics))
 	require.NoError(t, err)
 	defer answer.Body.Close()
 	text, err := io.ReadAll(answer.Body)
 	require.NoError(t, err)
-	found := regexp.MustCompile(`(?m)^slipway_events_dropped_total ([0-9.e+]+)$`).FindSubmatch(text)
-	require.NotNil(t, found)
+	found := regexp.MustCompile(`(?m)^` + series + ` ([0-9.e+]+)$`).FindSubmatch(text)
+	if found == nil {
+		return 0
+	}
 	n, err := strconv.ParseFloat(string(found[1]), 64)
 	require.NoError(t, err)
 	return int(n)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -261,7 +262,7 @@ var laxest = []attempt{
 				if i == 1 {
 					policies[0], policies[1] = policies[1], policies[0]
 				}
-				w.Put(t, ns, append(policies, world.HubLaunches, course)...)
+				w.PutUnjudged(t, ns, append(policies, world.HubLaunches, course)...)
 				_, err := w.Launch(t, ns, func(p *corev1.Pod) { p.Labels["x"] = "y" })
 				denied(t, err, policy.SkeletonNotBare)
 				_, err = w.Launch(t, ns, nil)
@@ -400,19 +401,88 @@ var templates = []attempt{
 			world.RequireDenied(t, err, policy.PolicyInvalid, "spec.defaults.workingDir")
 		}
 	}},
-	{"expressions and mutations, which this version doesn't act on, are refused and not ignored", func(t *testing.T, w *world.World) {
-		for field, spec := range map[string]string{
-			"spec.expressions":     `{expressions: {uid: "0"}}`,
-			"spec.mutations":       `{mutations: [{patchType: JSONPatch, expression: "[]"}]}`,
-			"spec.validations":     `{validations: [{expression: "false"}]}`,
-			"spec.matchConditions": `{matchConditions: [{name: a, expression: "false"}]}`,
+	{"expressions and mutations of a namespace against what the cluster enforces", func(t *testing.T, w *world.World) {
+		ns := w.Namespace(t)
+		w.PutUnjudged(t, ns, world.HubLaunches, `
+kind: ClusterSpawnPolicy
+metadata: {name: enforce-NAMESPACE}
+spec:
+  namespaceSelector: {matchLabels: {test: NAMESPACE}}
+  defaults: {image: "registry.example/a:1"}
+  enforced: {uid: 1000, privileged: false, allowPrivilegeEscalation: false, nodeSelector: {pool: users}, serviceAccount: default, automountServiceAccountToken: false}
+  constraints: {image: {allow: ["registry.example/*"]}, podSecurity: baseline}
+  validations: [{expression: "!object.spec.?hostNetwork.orValue(false)", message: "no network of the host"}]`)
+		for spec, code := range map[string]policy.Code{
+			`{expressions: {uid: "0"}}`: "",
+			`{expressions: {privileged: "true", nodeSelector: "{'pool': 'masters'}"}}`:        "",
+			mutating("/spec/containers/0/securityContext", "{'runAsUser': 0}"):                "",
+			mutating("/spec/nodeSelector", "{'pool': 'masters'}"):                             "",
+			mutating("/spec/automountServiceAccountToken", "true"):                            "",
+			mutating("/spec/nodeName", "'master'"):                                            "",
+			mutating("/spec/hostNetwork", "true"):                                             policy.ValidationFailed,
+			mutating("/spec/volumes/-", "{'name': dyn('h'), 'hostPath': dyn({'path': '/'})}"): policy.ConstraintViolated,
+			mutating("/spec/initContainers/-", "{'name': 'i', 'image': 'evil'}"):              policy.ConstraintViolated,
+			`{expressions: {image: "'evil'"}}`:                                                policy.ConstraintViolated,
+			mutating("/metadata/labels/slipway.dev~1hub", "'other'"):                          policy.ExpressionFailed,
+			mutating("/metadata/annotations/hub.jupyter.org~1username", "'bob'"):              policy.ExpressionFailed,
+			mutating("/metadata/ownerReferences", "[{'name': 'x'}]"):                          policy.ExpressionFailed,
 		} {
-			ns := w.Namespace(t)
-			w.PutUnjudged(t, ns, world.HubLaunches, "\nkind: SpawnPolicy\nmetadata: {name: t}\nspec: "+spec+"\n")
-			_, err := w.Launch(t, ns, nil)
-			world.RequireDenied(t, err, policy.PolicyInvalid, field)
+			client := w.Policies("SpawnPolicy", ns)
+			w.PutUnjudged(t, ns, "\nkind: SpawnPolicy\nmetadata: {name: t}\nspec: "+spec+"\n")
+			pod, err := w.Launch(t, ns, nil)
+			require.NoError(t, client.Delete(t.Context(), "t", metav1.DeleteOptions{}))
+			if code != "" {
+				require.Error(t, err, spec)
+				assert.Equal(t, code, world.AsDenied(t, err).Reasons[0].Code, spec)
+				continue
+			}
+			require.NoError(t, err, spec)
+			w.Remove(t, pod)
+			notebook := pod.Spec.Containers[0]
+			assert.Equal(t, int64(1000), *notebook.SecurityContext.RunAsUser, spec)
+			assert.Nil(t, notebook.SecurityContext.Privileged, spec)
+			assert.Equal(t, map[string]string{"pool": "users"}, pod.Spec.NodeSelector, spec)
+			assert.False(t, *pod.Spec.AutomountServiceAccountToken, spec)
+			assert.Empty(t, pod.Spec.NodeName, spec)
 		}
 	}},
+	{"what a user is called, and expressions", func(t *testing.T, w *world.World) {
+		ns := w.Namespace(t)
+		w.Put(t, ns, world.HubLaunches, `
+kind: SpawnPolicy
+metadata: {name: t}
+spec:
+  expressions: {"environment[WHO]": "user.annotations['who']", workingDir: "'/home/' + user.annotations['who']"}`)
+		id := world.Alice
+		for _, who := range []string{"{username}", "' + string(1) + '", "$(JUPYTERHUB_API_TOKEN)", "\u0000", "${{secrets}}"} {
+			id.UserAnnotations = map[string]string{"who": who}
+			pod, err := launch(t, w, ns, id, nil)
+			require.NoError(t, err, who)
+			w.Remove(t, pod)
+			assert.Contains(t, pod.Spec.Containers[0].Env, corev1.EnvVar{Name: "WHO", Value: who})
+			assert.Equal(t, "/home/"+who, pod.Spec.Containers[0].WorkingDir)
+		}
+	}},
+	{"an expression that costs too much", func(t *testing.T, w *world.World) {
+		ns := w.Namespace(t)
+		w.Put(t, ns, world.HubLaunches, `
+kind: SpawnPolicy
+metadata: {name: t}
+spec: {validations: [{expression: "groups.all(a, groups.all(b, a != 'x' || b != 'y'))"}]}`)
+		id := world.Alice
+		for i := range 1500 {
+			id.Groups = append(id.Groups, fmt.Sprintf("group-%d", i))
+		}
+		started := time.Now()
+		_, err := launch(t, w, ns, id, nil)
+		world.RequireDenied(t, err, policy.ExpressionFailed, "spec.validations[0].expression")
+		assert.Less(t, time.Since(started), 4*time.Second)
+	}},
+}
+
+// mutating is a policy with one JSONPatch.
+func mutating(path, value string) string {
+	return fmt.Sprintf(`{mutations: [{patchType: JSONPatch, expression: "[JSONPatch{op: 'add', path: '%s', value: %s}]"}]}`, path, value)
 }
 
 var twoHubs = []attempt{

@@ -207,7 +207,11 @@ func (d *demo) register(ctx context.Context, host string, port int, ca []byte) e
 	validating := webhook.VerifyConfiguration(at, []string{"system:serviceaccount:" + hubNamespace + ":" + hubAccount})
 	validating.Name += "-demo"
 	validating.Webhooks[0].NamespaceSelector = here
-	for _, configuration := range []any{mutating, validating} {
+	judging := webhook.PolicyConfiguration(at)
+	judging.Name += "-demo"
+	judging.Webhooks[0].NamespaceSelector = here
+	judging.Webhooks[0].Rules[0].Resources = []string{"spawnpolicies"} // a cluster's are in no namespace, so in everybody's
+	for _, configuration := range []any{mutating, validating, judging} {
 		object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(configuration)
 		if err != nil {
 			return fmt.Errorf("encode a webhook configuration: %w", err)

@@ -20,6 +20,7 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/dynamic"
@@ -400,3 +401,42 @@ func (w *World) Reinstall(t *testing.T, c *admissionregistrationv1.MutatingWebho
 		return nil
 	}))
 }
+
+// policyConfiguration is the configuration of the webhook that judges policies when they are written.
+const policyConfiguration = "slipway-policy"
+
+// WithoutPolicyWebhook has policies written unjudged until the test is over, as in a cluster where that webhook isn't
+// installed.
+func (w *World) WithoutPolicyWebhook(t *testing.T) {
+	t.Helper()
+	api := w.Admin.AdmissionregistrationV1().ValidatingWebhookConfigurations()
+	c, err := api.Get(t.Context(), policyConfiguration, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return
+	}
+	require.NoError(t, err)
+	require.NoError(t, api.Delete(t.Context(), c.Name, metav1.DeleteOptions{}))
+	tryBroken := func() error {
+		_, err := w.Policies("SpawnPolicy", markerNamespace).Create(cleanup(t), decodePolicy(t, markerNamespace, brokenPolicy), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		return err
+	}
+	require.NoError(t, Eventually(t.Context(), tryBroken))
+	t.Cleanup(func() {
+		fresh := &admissionregistrationv1.ValidatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: c.Name}, Webhooks: c.Webhooks}
+		_, err := api.Create(cleanup(t), fresh, metav1.CreateOptions{})
+		require.NoError(t, err)
+		require.NoError(t, Eventually(cleanup(t), func() error {
+			if err := tryBroken(); err == nil {
+				return errors.New("policies aren't judged yet")
+			}
+			return nil
+		}))
+	})
+}
+
+// brokenPolicy gets past the schema and nothing else.
+const brokenPolicy = `
+kind: SpawnPolicy
+metadata: {name: broken}
+spec: {defaults: {workingDir: "{usernam}"}}
+`

@@ -79,7 +79,10 @@ func FuzzCompile(f *testing.F) {
 		for _, e := range c.Errors() {
 			require.True(t, e.Field == "spec" || strings.HasPrefix(e.Field, "spec."), "%v", e)
 		}
+		other := in // whose pod leaves nothing in what both share
+		other.Identity = Identity{Hub: "main", User: "other", Server: "lab", UserAnnotations: map[string]string{"a": "b"}}
 		for range 3 {
+			_ = bytesOf(t, again, other)
 			require.Equal(t, bytesOf(t, c, in), bytesOf(t, again, in))
 		}
 		r, err := c.Apply(in)

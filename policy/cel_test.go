@@ -311,3 +311,8 @@ func TestMutationsOfKeptPodsGiveTheSameTwice(t *testing.T) {
 		assert.Contains(t, denied(t, c, in)[0].Message, "ask first whether it is done")
 	}
 }
+
+func TestKeepRefusesCertificatesByExpression(t *testing.T) {
+	d := denied(t, compiled(t, keeping+namespaced("n", `{expressions: {internalSsl: "true"}}`)), keptInput(t, nil))
+	assert.Equal(t, "spec.expressions[internalSsl]", d[0].Field)
+}

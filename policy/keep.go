@@ -84,13 +84,19 @@ func keepConflicts(policies []*compiledPolicy) []Denial {
 		}
 		for _, b := range []*block{&p.defaults, &p.enforced} {
 			if b.tree["internalSsl"] == true {
-				denials = append(denials, denyf(PolicyInvalid, &p.ref, b.path.Child("internalSsl").String(),
-					"can't be combined with skeleton: Keep, where the hub itself mounts the certificates: take it out"))
+				denials = append(denials, denyf(PolicyInvalid, &p.ref, b.path.Child("internalSsl").String(), "%s", certificatesWithKeep))
+			}
+		}
+		for i := range p.expressions {
+			if e := &p.expressions[i]; e.setting == "internalSsl" {
+				denials = append(denials, denyf(PolicyInvalid, &p.ref, e.path.String(), "%s", certificatesWithKeep))
 			}
 		}
 	}
 	return denials
 }
+
+const certificatesWithKeep = "can't be combined with skeleton: Keep, where the hub itself mounts the certificates: take it out"
 
 const profilesWithKeep = "can't be combined with skeleton: Keep, where the pod comes from the hub: let the hub offer the choice, or take Keep out"
 

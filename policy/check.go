@@ -78,7 +78,7 @@ func (c *Compiled) Check(ref PolicyRef, s Surroundings) Findings {
 	if p == nil {
 		return Findings{}
 	}
-	k := &checker{all: c, policy: p, timeIsUp: s.TimeIsUp}
+	k := newChecker(c, p, s)
 	k.doubtful()
 	for _, e := range p.errs {
 		k.refuse(e.Field, e.ErrorBody())
@@ -86,6 +86,7 @@ func (c *Compiled) Check(ref PolicyRef, s Surroundings) Findings {
 	if len(p.errs) == 0 {
 		k.meet(scenesOf(c, p, s.Namespaces))
 	}
+	k.tellOmitted()
 	return Findings{Errors: k.errors, Warnings: abridgedWarnings(k.warnings)}
 }
 
@@ -96,22 +97,50 @@ type checker struct {
 	timeIsUp func() bool
 	errors   []PolicyError
 	warnings []string
+	// said is what was refused or warned of already.
+	said map[string]bool
 	// fits counts the servers that were tried; cut: there were more.
 	fits int
 	cut  bool
+	// omitted is the most troubles of one server that weren't looked into.
+	omitted int
 }
 
-// maxFits bounds the servers that are tried for one policy. One takes a tenth of a millisecond.
-const maxFits = 4096
+func newChecker(c *Compiled, p *compiledPolicy, s Surroundings) *checker {
+	return &checker{all: c, policy: p, timeIsUp: s.TimeIsUp, said: map[string]bool{}}
+}
+
+const (
+	// maxFits bounds the servers that are tried for one policy. One takes a tenth of a millisecond.
+	maxFits = 4096
+	// maxBlamed bounds the troubles of one server that are looked into: more at once nobody reads.
+	maxBlamed = 16
+)
+
+// over: no more may be tried.
+func (k *checker) over() bool {
+	if !k.cut {
+		k.cut = k.fits >= maxFits || k.timeIsUp != nil && k.timeIsUp()
+	}
+	return k.cut
+}
+
+// once says whether something is said for the first time. Sentences are alike but for what stands in quotes, which may be of the
+// user who was tried.
+func (k *checker) once(what, message string) bool {
+	key := what + "\x00" + withoutQuoted(message)
+	if k.said[key] {
+		return false
+	}
+	k.said[key] = true
+	return true
+}
 
 // refuse notes an error, unless it is known: other users fail for the same reason.
 func (k *checker) refuse(path, message string) {
-	for _, e := range k.errors {
-		if e.Field == path && alike(e.Message, message) {
-			return
-		}
+	if k.once("error "+path, message) {
+		k.errors = append(k.errors, PolicyError{Policy: k.policy.ref, Field: path, Message: message})
 	}
-	k.errors = append(k.errors, PolicyError{Policy: k.policy.ref, Field: path, Message: message})
 }
 
 func (k *checker) warn(path, message string) {
@@ -119,15 +148,19 @@ func (k *checker) warn(path, message string) {
 	if path != "" {
 		text = path + ": " + message
 	}
-	for _, w := range k.warnings {
-		if alike(w, text) {
-			return
-		}
+	if k.once("warning", text) {
+		k.warnings = append(k.warnings, text)
 	}
-	k.warnings = append(k.warnings, text)
 }
 
-// alike: the same sentence, but for what stands in quotes, which may be of the user who was tried.
+// tellOmitted: there may be more errors where some of a server's troubles weren't looked into.
+func (k *checker) tellOmitted() {
+	if n := len(k.errors); n > 0 && k.omitted > 0 {
+		k.errors[n-1].Message += fmt.Sprintf("; and %d more like these", k.omitted)
+	}
+}
+
+// alike: the same sentence, but for what stands in quotes.
 func alike(a, b string) bool { return withoutQuoted(a) == withoutQuoted(b) }
 
 func withoutQuoted(text string) string {
@@ -175,12 +208,11 @@ type failure struct {
 func (k *checker) play(s *scene, started map[string]bool) []failure {
 	var failures []failure
 	for _, t := range k.trials(s) {
-		if k.fits >= maxFits || k.timeIsUp != nil && k.timeIsUp() {
-			k.cut = true
+		if k.over() {
 			break
 		}
 		found := k.tryTyped(s, t)
-		if len(found) == 0 {
+		if len(found) == 0 && !k.cut {
 			started[t.choice] = true
 		}
 		failures = append(failures, found...)
@@ -196,6 +228,9 @@ func (k *checker) tryTyped(s *scene, t trial) []failure {
 	}
 	var always []failure
 	for i, text := range t.typed {
+		if k.over() {
+			return nil // what fails with some texts may be right with others
+		}
 		one := t
 		one.identity.Options = map[string]string{t.unit.option.name + unlistedSuffix: text}
 		found := k.try(s, one)
@@ -224,8 +259,13 @@ func (k *checker) try(s *scene, t trial) []failure {
 		return nil
 	}
 	var failures []failure
-	blamed := blame{checker: k, scene: s, trial: t}
-	for _, trouble := range troubles {
+	blamed := newBlame(k, s, t)
+	chosen := representatives(troubles)
+	k.omitted = max(k.omitted, len(troubles)-len(chosen))
+	for _, trouble := range chosen {
+		if k.over() {
+			break
+		}
 		if f, own := blamed.on(trouble); own {
 			f.scene, f.choice = s, t.choice
 			failures = append(failures, f)
@@ -241,9 +281,54 @@ type trouble struct {
 	from []source
 }
 
-// same: two troubles are one and the same.
-func (t trouble) same(o trouble) bool {
-	return t.Code == o.Code && t.Field == o.Field && t.Message == o.Message && (t.Policy == nil) == (o.Policy == nil) && (t.Policy == nil || *t.Policy == *o.Policy)
+// troubleKey is what makes two troubles one and the same.
+type troubleKey struct {
+	code                   Code
+	policy, field, message string
+}
+
+func (t *trouble) key() troubleKey {
+	key := troubleKey{code: t.Code, field: t.Field, message: t.Message}
+	if t.Policy != nil {
+		key.policy = t.Policy.String()
+	}
+	return key
+}
+
+// kind is the key without what tells one item of a list or map from another.
+func (t *trouble) kind() troubleKey {
+	key := t.key()
+	key.field, key.message = withoutItems(t.Field), withoutQuoted(t.Message)
+	return key
+}
+
+func withoutItems(path string) string {
+	var b strings.Builder
+	for i, part := range strings.Split(path, "[") {
+		if _, after, closed := strings.Cut(part, "]"); i > 0 && closed {
+			part = after
+		}
+		b.WriteString(part)
+	}
+	return b.String()
+}
+
+// representatives are the troubles to look into where there are many: of every kind the first, and then what there is room for.
+func representatives(troubles []trouble) []trouble {
+	if len(troubles) <= maxBlamed {
+		return troubles
+	}
+	var first, others []trouble
+	kinds := map[troubleKey]bool{}
+	for i := range troubles {
+		if kind := troubles[i].kind(); kinds[kind] {
+			others = append(others, troubles[i])
+		} else {
+			kinds[kind] = true
+			first = append(first, troubles[i])
+		}
+	}
+	return append(first, others...)[:maxBlamed]
 }
 
 // unbuildable stands for a code where the API server, and not the engine, would refuse the pod.

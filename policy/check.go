@@ -128,13 +128,17 @@ func (k *checker) over() bool {
 // once says whether something is said for the first time. Sentences are alike but for what stands in quotes, which may be of the
 // user who was tried.
 func (k *checker) once(what, message string) bool {
-	key := what + "\x00" + withoutQuoted(message)
+	key := saidKey(what, message)
 	if k.said[key] {
 		return false
 	}
 	k.said[key] = true
 	return true
 }
+
+func saidKey(what, message string) string { return what + "\x00" + withoutQuoted(message) }
+
+func errorKey(path, message string) string { return saidKey("error "+path, message) }
 
 // refuse notes an error, unless it is known: other users fail for the same reason.
 func (k *checker) refuse(path, message string) {
@@ -185,14 +189,32 @@ func (k *checker) meet(scenes []*scene) {
 			break
 		}
 	}
-	for _, f := range failures {
-		switch {
-		case f.conflict && f.scene.certain, !f.conflict && !started[f.choice]:
+	failures = slices.DeleteFunc(failures, func(f failure) bool {
+		is := !f.scene.beside && (f.conflict && f.scene.certain || !f.conflict && !started[f.choice])
+		if is {
 			k.refuse(f.path, f.message)
-		default:
-			k.warn(f.path, "in "+f.scene.title+": "+f.message)
+		}
+		return is
+	})
+	for _, f := range failures {
+		if !k.said[errorKey(f.path, f.message)] {
+			k.warn(f.path, f.scene.where(f.conflict, f.message)+f.message)
 		}
 	}
+}
+
+// where tells of a scene, before a failure there. Whoever writes a ClusterSpawnPolicy needs to know with whom to talk.
+func (s *scene) where(conflict bool, message string) string {
+	title := s.title
+	for _, p := range s.with.policies {
+		if s.beside && !p.cluster && !strings.Contains(message, p.ref.String()) {
+			title += ", beside " + p.ref.String()
+		}
+	}
+	if s.beside && conflict {
+		title += ", where servers are denied then"
+	}
+	return "in " + title + ": "
 }
 
 // failure is a server that couldn't be made, by this policy's fault.

@@ -22,6 +22,9 @@ type Findings struct {
 type Surroundings struct {
 	// Namespaces with their labels. Where a SpawnPolicy's own isn't among them, it isn't known which ClusterSpawnPolicies it meets.
 	Namespaces []Namespace
+	// Before are the policies with the one that is checked as it was; nil: there was none. What was wrong with it then is a warning
+	// now: else nobody could mend one thing after the other, or change anything that another policy made invalid meanwhile.
+	Before *Compiled
 	// TimeIsUp is asked between two servers that are tried; nil: it never is.
 	TimeIsUp func() bool
 }
@@ -80,11 +83,9 @@ func (c *Compiled) Check(ref PolicyRef, s Surroundings) Findings {
 	}
 	k := newChecker(c, p, s)
 	k.doubtful()
-	for _, e := range p.errs {
-		k.refuse(e.Field, e.ErrorBody())
-	}
-	if len(p.errs) == 0 {
-		k.meet(scenesOf(c, p, s.Namespaces))
+	k.judge(s.Namespaces)
+	if s.Before != nil && len(k.errors) > 0 {
+		k.forgive(s)
 	}
 	k.tellOmitted()
 	return Findings{Errors: k.errors, Warnings: abridgedWarnings(k.warnings)}
@@ -102,12 +103,16 @@ type checker struct {
 	// fits counts the servers that were tried; cut: there were more.
 	fits int
 	cut  bool
-	// omitted is the most troubles of one server that weren't looked into.
-	omitted int
+	// blamed is how many troubles of one server are looked into; omitted is the most that weren't.
+	blamed, omitted int
 }
 
 func newChecker(c *Compiled, p *compiledPolicy, s Surroundings) *checker {
-	return &checker{all: c, policy: p, timeIsUp: s.TimeIsUp, said: map[string]bool{}}
+	k := &checker{all: c, policy: p, timeIsUp: s.TimeIsUp, said: map[string]bool{}, blamed: maxBlamed}
+	if s.Before != nil {
+		k.blamed = maxBlamedAnew
+	}
+	return k
 }
 
 const (
@@ -115,7 +120,38 @@ const (
 	maxFits = 4096
 	// maxBlamed bounds the troubles of one server that are looked into: more at once nobody reads.
 	maxBlamed = 16
+	// maxBlamedAnew is the same where new troubles are told from old ones.
+	maxBlamedAnew = 256
 )
+
+// judge finds the errors.
+func (k *checker) judge(known []Namespace) {
+	for _, e := range k.policy.errs {
+		k.refuse(e.Field, e.ErrorBody())
+	}
+	if len(k.policy.errs) == 0 {
+		k.meet(scenesOf(k.all, k.policy, known))
+	}
+}
+
+// forgive makes warnings, the first ones, of the errors that the policy had before.
+func (k *checker) forgive(s Surroundings) {
+	old := s.Before.find(k.policy.ref)
+	if old == nil {
+		return
+	}
+	before := newChecker(s.Before, old, s)
+	before.judge(s.Namespaces)
+	var forgiven []string
+	k.errors = slices.DeleteFunc(k.errors, func(e PolicyError) bool {
+		had := slices.ContainsFunc(before.errors, func(o PolicyError) bool { return o.Field == e.Field && o.Message == e.Message })
+		if had {
+			forgiven = append(forgiven, e.Field+": still denies servers: "+e.Message)
+		}
+		return had
+	})
+	k.warnings = append(forgiven, k.warnings...)
+}
 
 // over: no more may be tried.
 func (k *checker) over() bool {
@@ -282,7 +318,7 @@ func (k *checker) try(s *scene, t trial) []failure {
 	}
 	var failures []failure
 	blamed := newBlame(k, s, t)
-	chosen := representatives(troubles)
+	chosen := representatives(troubles, k.blamed)
 	k.omitted = max(k.omitted, len(troubles)-len(chosen))
 	for _, trouble := range chosen {
 		if k.over() {
@@ -336,8 +372,8 @@ func withoutItems(path string) string {
 }
 
 // representatives are the troubles to look into where there are many: of every kind the first, and then what there is room for.
-func representatives(troubles []trouble) []trouble {
-	if len(troubles) <= maxBlamed {
+func representatives(troubles []trouble, most int) []trouble {
+	if len(troubles) <= most {
 		return troubles
 	}
 	var first, others []trouble
@@ -350,7 +386,7 @@ func representatives(troubles []trouble) []trouble {
 			first = append(first, troubles[i])
 		}
 	}
-	return append(first, others...)[:maxBlamed]
+	return append(first, others...)[:most]
 }
 
 // unbuildable stands for a code where the API server, and not the engine, would refuse the pod.

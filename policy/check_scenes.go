@@ -23,7 +23,7 @@ type scene struct {
 	// beside: a ClusterSpawnPolicy is tried beside SpawnPolicies. What they contradict in it is no error of it: a namespace must not
 	// be able to keep the platform from writing its policies.
 	beside bool
-	policy  *compiledPolicy
+	policy *compiledPolicy
 	// with has all policies; what others have wrong by themselves is left out.
 	with *Compiled
 	// made are variants of with, made when they are needed.

@@ -80,6 +80,7 @@ func (v *policyValidator) judge(ctx context.Context, req *admission.Request) adm
 	defer cancel()
 	found := compiled.Check(ref, policy.Surroundings{
 		Namespaces: v.namespacesFor(ctx, compiled, ref),
+		Before:     before(set, req),
 		TimeIsUp:   func() bool { return ctx.Err() != nil },
 	})
 	if len(found.Errors) > 0 {
@@ -89,6 +90,18 @@ func (v *policyValidator) judge(ctx context.Context, req *admission.Request) adm
 	response.Warnings = found.Warnings
 	response.AuditAnnotations = decidedBy([]policy.PolicyRef{ref})
 	return response
+}
+
+// before are the policies with the one that is written as it was, if it could be read.
+func before(set *policySet, req *admission.Request) *policy.Compiled {
+	if req.Operation != admissionv1.Update {
+		return nil
+	}
+	old, faults := policy.DecodeObject(req.OldObject.Raw)
+	if len(faults) > 0 {
+		return nil
+	}
+	return set.compiled.With(old)
 }
 
 // judgingTimeOf leaves half of the request's own time for the answer: one that comes too late is none.

@@ -172,3 +172,25 @@ func TestARequestThatIsOverIsNotJudged(t *testing.T) {
 	r := testValidator(t).Handle(ctx, writing(t, "{}", ""))
 	assert.Equal(t, outcome{resultError, reasonTimeout}, outcomeOf(&r))
 }
+
+// What was wrong already keeps nobody from changing something else, or from mending one thing after the other.
+func TestAnUpdateIsRefusedForNewFaultsAlone(t *testing.T) {
+	const first, second = "{name: Bad_1, emptyDir: {}}", "{name: Bad_2, emptyDir: {}}"
+	update := func(spec, old string) admission.Response { return decide(t, testValidator(t), writing(t, spec, old)) }
+	r := update("{defaults: {volumes: {a: "+first+"}}, enforced: {privileged: false}}", "{defaults: {volumes: {a: "+first+"}}}")
+	require.True(t, r.Allowed, "%v", r.Result)
+	require.NotEmpty(t, r.Warnings)
+	assert.True(t, strings.HasPrefix(r.Warnings[0], `spec.defaults.volumes[a]: still denies servers: "Bad_1"`), r.Warnings)
+	assert.True(t, update("{defaults: {volumes: {a: "+first+"}}}", "{defaults: {volumes: {a: "+first+", b: "+second+"}}}").Allowed)
+	assert.False(t, update("{defaults: {volumes: {a: "+first+", b: "+second+"}}}", "{defaults: {volumes: {a: "+first+"}}}").Allowed)
+	assert.False(t, update("{defaults: {volumes: {a: "+second+"}}}", "{defaults: {volumes: {a: "+first+"}}}").Allowed)
+	// The same for what doesn't even compile.
+	assert.True(t, update("{priority: 1, defaults: {workingDir: '{nobody}'}}", "{defaults: {workingDir: '{nobody}'}}").Allowed)
+	assert.False(t, update("{defaults: {workingDir: '{noone}'}}", "{defaults: {workingDir: '{nobody}'}}").Allowed)
+}
+
+func TestOneFlawOfManyCanBeMended(t *testing.T) {
+	const many, fewer = 200, 190
+	assert.True(t, decide(t, testValidator(t), writing(t, manyFlaws(fewer), manyFlaws(many))).Allowed)
+	assert.False(t, decide(t, testValidator(t), writing(t, manyFlaws(many), manyFlaws(fewer))).Allowed)
+}

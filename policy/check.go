@@ -22,6 +22,9 @@ type Findings struct {
 type Surroundings struct {
 	// Namespaces with their labels. Where a SpawnPolicy's own isn't among them, it isn't known which ClusterSpawnPolicies it meets.
 	Namespaces []Namespace
+	// Before are the policies with the one that is checked as it was; nil: there was none. What was wrong with it then is a warning
+	// now: else nobody could mend one thing after the other, or change anything that another policy made invalid meanwhile.
+	Before *Compiled
 	// TimeIsUp is asked between two servers that are tried; nil: it never is.
 	TimeIsUp func() bool
 }
@@ -78,14 +81,13 @@ func (c *Compiled) Check(ref PolicyRef, s Surroundings) Findings {
 	if p == nil {
 		return Findings{}
 	}
-	k := &checker{all: c, policy: p, timeIsUp: s.TimeIsUp}
+	k := newChecker(c, p, s)
 	k.doubtful()
-	for _, e := range p.errs {
-		k.refuse(e.Field, e.ErrorBody())
+	k.judge(s.Namespaces)
+	if s.Before != nil && len(k.errors) > 0 {
+		k.forgive(s)
 	}
-	if len(p.errs) == 0 {
-		k.meet(scenesOf(c, p, s.Namespaces))
-	}
+	k.tellOmitted()
 	return Findings{Errors: k.errors, Warnings: abridgedWarnings(k.warnings)}
 }
 
@@ -96,22 +98,89 @@ type checker struct {
 	timeIsUp func() bool
 	errors   []PolicyError
 	warnings []string
+	// said is what was refused or warned of already.
+	said map[string]bool
 	// fits counts the servers that were tried; cut: there were more.
 	fits int
 	cut  bool
+	// blamed is how many troubles of one server are looked into; omitted is the most that weren't.
+	blamed, omitted int
 }
 
-// maxFits bounds the servers that are tried for one policy. One takes a tenth of a millisecond.
-const maxFits = 4096
+func newChecker(c *Compiled, p *compiledPolicy, s Surroundings) *checker {
+	k := &checker{all: c, policy: p, timeIsUp: s.TimeIsUp, said: map[string]bool{}, blamed: maxBlamed}
+	if s.Before != nil {
+		k.blamed = maxBlamedAnew
+	}
+	return k
+}
+
+const (
+	// maxFits bounds the servers that are tried for one policy. One takes a tenth of a millisecond.
+	maxFits = 4096
+	// maxBlamed bounds the troubles of one server that are looked into: more at once nobody reads.
+	maxBlamed = 16
+	// maxBlamedAnew is the same where new troubles are told from old ones.
+	maxBlamedAnew = 256
+)
+
+// judge finds the errors.
+func (k *checker) judge(known []Namespace) {
+	for _, e := range k.policy.errs {
+		k.refuse(e.Field, e.ErrorBody())
+	}
+	if len(k.policy.errs) == 0 {
+		k.meet(scenesOf(k.all, k.policy, known))
+	}
+}
+
+// forgive makes warnings, the first ones, of the errors that the policy had before.
+func (k *checker) forgive(s Surroundings) {
+	old := s.Before.find(k.policy.ref)
+	if old == nil {
+		return
+	}
+	before := newChecker(s.Before, old, s)
+	before.judge(s.Namespaces)
+	var forgiven []string
+	k.errors = slices.DeleteFunc(k.errors, func(e PolicyError) bool {
+		had := slices.ContainsFunc(before.errors, func(o PolicyError) bool { return o.Field == e.Field && o.Message == e.Message })
+		if had {
+			forgiven = append(forgiven, e.Field+": still denies servers: "+e.Message)
+		}
+		return had
+	})
+	k.warnings = append(forgiven, k.warnings...)
+}
+
+// over: no more may be tried.
+func (k *checker) over() bool {
+	if !k.cut {
+		k.cut = k.fits >= maxFits || k.timeIsUp != nil && k.timeIsUp()
+	}
+	return k.cut
+}
+
+// once says whether something is said for the first time. Sentences are alike but for what stands in quotes, which may be of the
+// user who was tried.
+func (k *checker) once(what, message string) bool {
+	key := saidKey(what, message)
+	if k.said[key] {
+		return false
+	}
+	k.said[key] = true
+	return true
+}
+
+func saidKey(what, message string) string { return what + "\x00" + withoutQuoted(message) }
+
+func errorKey(path, message string) string { return saidKey("error "+path, message) }
 
 // refuse notes an error, unless it is known: other users fail for the same reason.
 func (k *checker) refuse(path, message string) {
-	for _, e := range k.errors {
-		if e.Field == path && alike(e.Message, message) {
-			return
-		}
+	if k.once("error "+path, message) {
+		k.errors = append(k.errors, PolicyError{Policy: k.policy.ref, Field: path, Message: message})
 	}
-	k.errors = append(k.errors, PolicyError{Policy: k.policy.ref, Field: path, Message: message})
 }
 
 func (k *checker) warn(path, message string) {
@@ -119,15 +188,19 @@ func (k *checker) warn(path, message string) {
 	if path != "" {
 		text = path + ": " + message
 	}
-	for _, w := range k.warnings {
-		if alike(w, text) {
-			return
-		}
+	if k.once("warning", text) {
+		k.warnings = append(k.warnings, text)
 	}
-	k.warnings = append(k.warnings, text)
 }
 
-// alike: the same sentence, but for what stands in quotes, which may be of the user who was tried.
+// tellOmitted: there may be more errors where some of a server's troubles weren't looked into.
+func (k *checker) tellOmitted() {
+	if n := len(k.errors); n > 0 && k.omitted > 0 {
+		k.errors[n-1].Message += fmt.Sprintf("; and %d more like these", k.omitted)
+	}
+}
+
+// alike: the same sentence, but for what stands in quotes.
 func alike(a, b string) bool { return withoutQuoted(a) == withoutQuoted(b) }
 
 func withoutQuoted(text string) string {
@@ -152,14 +225,32 @@ func (k *checker) meet(scenes []*scene) {
 			break
 		}
 	}
-	for _, f := range failures {
-		switch {
-		case f.conflict && f.scene.certain, !f.conflict && !started[f.choice]:
+	failures = slices.DeleteFunc(failures, func(f failure) bool {
+		is := !f.scene.beside && (f.conflict && f.scene.certain || !f.conflict && !started[f.choice])
+		if is {
 			k.refuse(f.path, f.message)
-		default:
-			k.warn(f.path, "in "+f.scene.title+": "+f.message)
+		}
+		return is
+	})
+	for _, f := range failures {
+		if !k.said[errorKey(f.path, f.message)] {
+			k.warn(f.path, f.scene.where(f.conflict, f.message)+f.message)
 		}
 	}
+}
+
+// where tells of a scene, before a failure there. Whoever writes a ClusterSpawnPolicy needs to know with whom to talk.
+func (s *scene) where(conflict bool, message string) string {
+	title := s.title
+	for _, p := range s.with.policies {
+		if s.beside && !p.cluster && !strings.Contains(message, p.ref.String()) {
+			title += ", beside " + p.ref.String()
+		}
+	}
+	if s.beside && conflict {
+		title += ", where servers are denied then"
+	}
+	return "in " + title + ": "
 }
 
 // failure is a server that couldn't be made, by this policy's fault.
@@ -175,12 +266,11 @@ type failure struct {
 func (k *checker) play(s *scene, started map[string]bool) []failure {
 	var failures []failure
 	for _, t := range k.trials(s) {
-		if k.fits >= maxFits || k.timeIsUp != nil && k.timeIsUp() {
-			k.cut = true
+		if k.over() {
 			break
 		}
 		found := k.tryTyped(s, t)
-		if len(found) == 0 {
+		if len(found) == 0 && !k.cut {
 			started[t.choice] = true
 		}
 		failures = append(failures, found...)
@@ -196,6 +286,9 @@ func (k *checker) tryTyped(s *scene, t trial) []failure {
 	}
 	var always []failure
 	for i, text := range t.typed {
+		if k.over() {
+			return nil // what fails with some texts may be right with others
+		}
 		one := t
 		one.identity.Options = map[string]string{t.unit.option.name + unlistedSuffix: text}
 		found := k.try(s, one)
@@ -224,8 +317,13 @@ func (k *checker) try(s *scene, t trial) []failure {
 		return nil
 	}
 	var failures []failure
-	blamed := blame{checker: k, scene: s, trial: t}
-	for _, trouble := range troubles {
+	blamed := newBlame(k, s, t)
+	chosen := representatives(troubles, k.blamed)
+	k.omitted = max(k.omitted, len(troubles)-len(chosen))
+	for _, trouble := range chosen {
+		if k.over() {
+			break
+		}
 		if f, own := blamed.on(trouble); own {
 			f.scene, f.choice = s, t.choice
 			failures = append(failures, f)
@@ -241,9 +339,54 @@ type trouble struct {
 	from []source
 }
 
-// same: two troubles are one and the same.
-func (t trouble) same(o trouble) bool {
-	return t.Code == o.Code && t.Field == o.Field && t.Message == o.Message && (t.Policy == nil) == (o.Policy == nil) && (t.Policy == nil || *t.Policy == *o.Policy)
+// troubleKey is what makes two troubles one and the same.
+type troubleKey struct {
+	code                   Code
+	policy, field, message string
+}
+
+func (t *trouble) key() troubleKey {
+	key := troubleKey{code: t.Code, field: t.Field, message: t.Message}
+	if t.Policy != nil {
+		key.policy = t.Policy.String()
+	}
+	return key
+}
+
+// kind is the key without what tells one item of a list or map from another.
+func (t *trouble) kind() troubleKey {
+	key := t.key()
+	key.field, key.message = withoutItems(t.Field), withoutQuoted(t.Message)
+	return key
+}
+
+func withoutItems(path string) string {
+	var b strings.Builder
+	for i, part := range strings.Split(path, "[") {
+		if _, after, closed := strings.Cut(part, "]"); i > 0 && closed {
+			part = after
+		}
+		b.WriteString(part)
+	}
+	return b.String()
+}
+
+// representatives are the troubles to look into where there are many: of every kind the first, and then what there is room for.
+func representatives(troubles []trouble, most int) []trouble {
+	if len(troubles) <= most {
+		return troubles
+	}
+	var first, others []trouble
+	kinds := map[troubleKey]bool{}
+	for i := range troubles {
+		if kind := troubles[i].kind(); kinds[kind] {
+			others = append(others, troubles[i])
+		} else {
+			kinds[kind] = true
+			first = append(first, troubles[i])
+		}
+	}
+	return append(first, others...)[:most]
 }
 
 // unbuildable stands for a code where the API server, and not the engine, would refuse the pod.

@@ -3,6 +3,7 @@ package policy
 import (
 	"slices"
 	"strings"
+	"sync"
 )
 
 // verdict says what a denial of a sample server means for the policy that is checked.
@@ -47,6 +48,16 @@ type blame struct {
 
 	scene *scene
 	trial trial
+	// left are the troubles that remain with a variant. Each is tried when it is needed, as is the locator.
+	left    map[variant]map[troubleKey]bool
+	located func() (*locator, bool)
+}
+
+func newBlame(k *checker, s *scene, t trial) *blame {
+	return &blame{
+		checker: k, scene: s, trial: t, left: map[variant]map[troubleKey]bool{},
+		located: sync.OnceValues(func() (*locator, bool) { return s.locator(t.identity) }),
+	}
 }
 
 func (b *blame) on(t trouble) (failure, bool) {
@@ -68,11 +79,7 @@ func sameRef(a, b PolicyRef) bool { return a.Namespace == b.Namespace && a.Name 
 
 // conflict: others may be invalid without this policy too.
 func (b *blame) conflict(t trouble) (failure, bool) {
-	id := b.trial.identity
-	if p := b.trial.unit.profile; p != nil && p.policy == b.policy {
-		id.Profile, id.Options = "", nil
-	}
-	if b.remains(t, withoutIt, id) {
+	if b.remains(&t, withoutIt) {
 		return failure{}, false
 	}
 	switch {
@@ -88,7 +95,7 @@ func (b *blame) conflict(t trouble) (failure, bool) {
 
 // settings: with the same limits and selection, and without its settings.
 func (b *blame) settings(t trouble) (failure, bool) {
-	if b.remains(t, bare, b.trial.identity) {
+	if b.remains(&t, bare) {
 		if t.Policy != nil && sameRef(*t.Policy, b.policy.ref) {
 			b.warnOnce("spec.constraints", "denies servers in "+b.scene.title, ": "+t.Field+": "+t.Message)
 		}
@@ -116,13 +123,26 @@ func (b *blame) computed(sources []source) (string, bool) {
 
 // warnOnce gives one reason of perhaps many.
 func (b *blame) warnOnce(path, message, reason string) {
-	if !slices.ContainsFunc(b.warnings, func(w string) bool { return strings.HasPrefix(w, path+": "+message) }) {
+	if b.once("reason "+path, message) {
 		b.warn(path, message+reason)
 	}
 }
 
-func (b *blame) remains(t trouble, v variant, id Identity) bool {
-	return slices.ContainsFunc(b.fit(b.scene.variant(v), b.scene, id), t.same)
+// remains says whether there is the same trouble with a variant of the policy.
+func (b *blame) remains(t *trouble, v variant) bool {
+	left, tried := b.left[v]
+	if !tried {
+		id := b.trial.identity
+		if p := b.trial.unit.profile; v == withoutIt && p != nil && p.policy == b.policy {
+			id.Profile, id.Options = "", nil
+		}
+		left = map[troubleKey]bool{}
+		for _, o := range b.fit(b.scene.variant(v), b.scene, id) {
+			left[o.key()] = true
+		}
+		b.left[v] = left
+	}
+	return left[t.key()]
 }
 
 // place finds where in this policy a trouble comes from. Of other policies that it comes from too, the message tells.
@@ -164,7 +184,7 @@ type whereabouts struct {
 
 // places are those of the sources that policies wrote.
 func (b *blame) places(sources []source) []whereabouts {
-	l, ok := b.scene.locator(b.trial.identity)
+	l, ok := b.located()
 	if !ok {
 		return nil
 	}

@@ -20,7 +20,10 @@ type scene struct {
 	madeUp bool
 	// certain: these policies do meet; else only if some namespace has all the labels.
 	certain bool
-	policy  *compiledPolicy
+	// beside: a ClusterSpawnPolicy is tried beside SpawnPolicies. What they contradict in it is no error of it: a namespace must not
+	// be able to keep the platform from writing its policies.
+	beside bool
+	policy *compiledPolicy
 	// with has all policies; what others have wrong by themselves is left out.
 	with *Compiled
 	// made are variants of with, made when they are needed.
@@ -52,16 +55,7 @@ const (
 // are some; a SpawnPolicy in its namespace.
 func scenesOf(c *Compiled, p *compiledPolicy, known []Namespace) []*scene {
 	if p.cluster {
-		labels := labelsFor(p.spec.NamespaceSelector)
-		scenes := []*scene{newScene(c, p, Namespace{Name: sampleNamespace, Labels: labels}, "a namespace without SpawnPolicies")}
-		scenes[0].madeUp = true
-		theirs := c.NamespacesWithPolicies()
-		for _, ns := range known {
-			if len(scenes) <= maxNamespaces && slices.Contains(theirs, ns.Name) && c.reaches(p, ns) {
-				scenes = append(scenes, newScene(c, p, ns, "namespace "+ns.Name))
-			}
-		}
-		return scenes
+		return scenesOfCluster(c, p, known)
 	}
 	for _, ns := range known {
 		if ns.Name == p.ref.Namespace {
@@ -79,6 +73,32 @@ func scenesOf(c *Compiled, p *compiledPolicy, known []Namespace) []*scene {
 	}
 	return scenes
 }
+
+// scenesOfCluster begins with those where ClusterSpawnPolicies are alone: of every set of them that meets one.
+func scenesOfCluster(c *Compiled, p *compiledPolicy, known []Namespace) []*scene {
+	platform := &Compiled{exempt: c.exempt, policies: slices.DeleteFunc(slices.Clone(c.all()), func(o *compiledPolicy) bool { return !o.cluster })}
+	first := newScene(platform, p, Namespace{Name: sampleNamespace, Labels: labelsFor(p.spec.NamespaceSelector)}, "a namespace without SpawnPolicies")
+	first.madeUp = true
+	alone, beside := []*scene{first}, []*scene(nil)
+	theirs := c.NamespacesWithPolicies()
+	for _, ns := range known {
+		if !c.reaches(p, ns) {
+			continue
+		}
+		if s := newScene(platform, p, ns, "namespace "+ns.Name+" without SpawnPolicies"); len(alone) <= maxNamespaces && !slices.ContainsFunc(alone, s.meetsSame) {
+			alone = append(alone, s)
+		}
+		if _, has := slices.BinarySearch(theirs, ns.Name); has && len(beside) < maxNamespaces {
+			s := newScene(c, p, ns, "namespace "+ns.Name)
+			s.beside = true
+			beside = append(beside, s)
+		}
+	}
+	return append(alone, beside...)
+}
+
+// meetsSame: the policy meets the same others in both scenes.
+func (s *scene) meetsSame(o *scene) bool { return slices.Equal(s.with.policies, o.with.policies) }
 
 func newScene(c *Compiled, p *compiledPolicy, ns Namespace, title string) *scene {
 	s := &scene{title: title, namespace: ns, certain: true, policy: p, made: map[variant]*Compiled{}, with: &Compiled{exempt: c.exempt}}

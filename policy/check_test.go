@@ -261,3 +261,26 @@ func TestAContradictionThatOnlyMayBeIsAWarning(t *testing.T) {
 	assert.Empty(t, f.Errors)
 	assert.Empty(t, f.Warnings)
 }
+
+// A namespace must not keep the platform from writing its policies, least of all from taking something away from it.
+func TestANamespaceCantKeepThePlatformFromWriting(t *testing.T) {
+	for name, tc := range map[string]struct{ namespaces, platforms, want string }{
+		"slug":      {"{profiles: [{slug: gpu}]}", "{profiles: [{slug: gpu}]}", `spec.profiles[0].slug: in namespace research, where servers are denied then: profile "gpu" is also in SpawnPolicy research/n`},
+		"list":      {"{defaults: {tolerations: [{key: a, operator: Exists}]}}", "{enforced: {tolerations: {b: {key: b, operator: Exists}}}}", "SpawnPolicy research/n"},
+		"additions": {"{additions: {mode: Listed, names: [x]}}", "{skeleton: Keep}", "spec.skeleton: in namespace research, where servers are denied then: SpawnPolicy research/n"},
+		"profiles":  {"{profiles: [{slug: mine}]}", "{skeleton: Keep}", "spec.skeleton: in namespace research, where servers are denied then: SpawnPolicy research/n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := clusterwide("c", tc.platforms) + namespaced("n", tc.namespaces)
+			f := found(t, text, refC)
+			assert.Empty(t, f.Errors)
+			assert.Contains(t, strings.Join(f.Warnings, "\n"), tc.want)
+			assert.NotEmpty(t, found(t, text, refN).Errors, "the namespace's own is refused when it is written")
+		})
+	}
+	// What ClusterSpawnPolicies contradict among themselves is refused all the same.
+	f := found(t, clusterwide("c", "{profiles: [{slug: gpu}]}")+clusterwide("d", "{namespaceSelector: {matchLabels: {tier: research}}, profiles: [{slug: gpu}]}")+
+		namespaced("n", "{profiles: [{slug: gpu}]}"), refC)
+	assert.NotEmpty(t, f.Errors)
+	assert.Contains(t, f.Errors[0].Message, "ClusterSpawnPolicy d")
+}

@@ -207,7 +207,7 @@ func addWebhooks(ctx context.Context, mgr manager.Manager, o *Options) (*replica
 		mgr.GetWebhookServer().Register(path, &endpoint{webhook: name, handler: handler, inFlight: limit, log: log})
 	}
 	log := o.Log.WithName("validate-policy")
-	judge := &policyValidator{policies: policies, namespaces: namespaces, log: log}
-	mgr.GetWebhookServer().Register(ValidatePolicyPath, &endpoint{webhook: "validate-policy", handler: judge, inFlight: make(inFlight, policiesAtOnce), log: log})
+	judge := newPolicyValidator(policies, namespaces, log)
+	mgr.GetWebhookServer().Register(ValidatePolicyPath, &endpoint{webhook: "validate-policy", handler: judge, log: log})
 	return own, nil
 }

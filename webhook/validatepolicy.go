@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	// policiesAtOnce bounds the policies that are judged at one time: what they cost must not slow pods down.
-	policiesAtOnce = 2
+	// policiesAtOnce bounds the policies of each kind that are judged at one time: what they cost must not slow pods down.
+	policiesAtOnce = 1
 	// judgingTime bounds how long samples are tried for one policy; what is left then is not tried.
 	judgingTime = 3 * time.Second
 )
@@ -30,6 +30,14 @@ type policyValidator struct {
 	policies   *policies
 	namespaces namespaceLabels
 	log        logr.Logger
+	// A namespace must not keep the platform team from writing theirs, so each kind has room of its own; nil: no bound.
+	ofNamespaces, ofCluster inFlight
+}
+
+func newPolicyValidator(p *policies, namespaces namespaceLabels, log logr.Logger) *policyValidator {
+	return &policyValidator{
+		policies: p, namespaces: namespaces, log: log, ofNamespaces: make(inFlight, policiesAtOnce), ofCluster: make(inFlight, policiesAtOnce),
+	}
 }
 
 // Handle judges a policy that is written.
@@ -42,29 +50,66 @@ func (v *policyValidator) Handle(ctx context.Context, req admission.Request) adm
 	if req.SubResource != "" || !created && (req.Operation != admissionv1.Update || sameSpec(req.OldObject.Raw, req.Object.Raw)) {
 		return ignored()
 	}
+	room := v.ofCluster
+	if req.Namespace != "" {
+		room = v.ofNamespaces
+	}
+	if !room.enter() {
+		return tooMany()
+	}
+	defer room.leave()
+	return v.judge(ctx, &req)
+}
+
+// judge tries what a written policy makes of servers, beside the others.
+func (v *policyValidator) judge(ctx context.Context, req *admission.Request) admission.Response {
 	written, faults := policy.DecodeObject(req.Object.Raw)
 	ref := policy.PolicyRef{Namespace: req.Namespace, Name: req.Name}
 	if len(faults) > 0 {
-		return v.refuse(&req, ref, faults, nil)
+		return v.refuse(req, ref, faults, nil)
 	}
 	set := v.policies.current.Load()
 	if set == nil {
 		return notReady("the policies aren't read yet")
 	}
-	ctx, cancel := context.WithTimeout(ctx, judgingTime)
-	defer cancel()
 	compiled := set.compiled.With(written)
+	if ctx.Err() != nil {
+		return timedOut()
+	}
+	ctx, cancel := context.WithTimeout(ctx, judgingTimeOf(ctx))
+	defer cancel()
 	found := compiled.Check(ref, policy.Surroundings{
 		Namespaces: v.namespacesFor(ctx, compiled, ref),
+		Before:     before(set, req),
 		TimeIsUp:   func() bool { return ctx.Err() != nil },
 	})
 	if len(found.Errors) > 0 {
-		return v.refuse(&req, ref, found.Errors, found.Warnings)
+		return v.refuse(req, ref, found.Errors, found.Warnings)
 	}
 	response := admission.Allowed("")
 	response.Warnings = found.Warnings
 	response.AuditAnnotations = decidedBy([]policy.PolicyRef{ref})
 	return response
+}
+
+// before are the policies with the one that is written as it was, if it could be read.
+func before(set *policySet, req *admission.Request) *policy.Compiled {
+	if req.Operation != admissionv1.Update {
+		return nil
+	}
+	old, faults := policy.DecodeObject(req.OldObject.Raw)
+	if len(faults) > 0 {
+		return nil
+	}
+	return set.compiled.With(old)
+}
+
+// judgingTimeOf leaves half of the request's own time for the answer: one that comes too late is none.
+func judgingTimeOf(ctx context.Context) time.Duration {
+	if until, has := ctx.Deadline(); has {
+		return min(judgingTime, time.Until(until)/2)
+	}
+	return judgingTime
 }
 
 // sameSpec: what can't be read is taken for changed, and refused for that.

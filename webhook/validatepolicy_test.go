@@ -1,10 +1,13 @@
 package webhook
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/stretchr/testify/assert"
@@ -38,6 +41,18 @@ func writing(t testing.TB, spec, old string) admission.Request {
 	if old != "" {
 		req.Operation, req.OldObject = admissionv1.Update, object(old)
 	}
+	return req
+}
+
+// writingForCluster is the same for ClusterSpawnPolicy p.
+func writingForCluster(t testing.TB, spec, old string) admission.Request {
+	t.Helper()
+	req := writing(t, spec, old)
+	for _, raw := range []*[]byte{&req.Object.Raw, &req.OldObject.Raw} {
+		text := strings.Replace(string(*raw), `"kind":"SpawnPolicy"`, `"kind":"ClusterSpawnPolicy"`, 1)
+		*raw = []byte(strings.Replace(text, `"namespace":"research",`, "", 1))
+	}
+	req.Namespace, req.Resource.Resource = "", "clusterspawnpolicies"
 	return req
 }
 
@@ -118,4 +133,64 @@ func TestThePolicyWebhookJudgesPoliciesAlone(t *testing.T) {
 	r := decide(t, testValidator(t), request(t, nil))
 	assert.False(t, r.Allowed)
 	assert.Equal(t, outcome{resultError, reasonBadRequest}, outcomeOf(&r))
+}
+
+// manyFlaws is a policy every volume of which has a name that the API server refuses.
+func manyFlaws(n int) string {
+	var volumes strings.Builder
+	for i := range n {
+		fmt.Fprintf(&volumes, "v%04d: {name: Bad_%04d, emptyDir: {}}, ", i, i)
+	}
+	return "{defaults: {image: 'a:1', volumes: {" + volumes.String() + "}}}"
+}
+
+func TestManyFlawsAreFoundInTimeAndAbridged(t *testing.T) {
+	started := time.Now()
+	r := decide(t, testValidator(t), writing(t, manyFlaws(3000), ""))
+	require.False(t, r.Allowed)
+	assert.Less(t, time.Since(started), 2*judgingTime)
+	assert.Contains(t, r.Result.Message, "spec.defaults.volumes[v0000]: ")
+	assert.Regexp(t, `and \d+ more`, r.Result.Message)
+	assert.LessOrEqual(t, len(r.Result.Details.Causes), maxDenials)
+}
+
+// What namespaces write must not keep the platform from writing its own.
+func TestNamespacesLeaveThePlatformsRoomAlone(t *testing.T) {
+	v := newPolicyValidator(testPolicies(t), research{}, logr.Discard())
+	require.True(t, v.ofNamespaces.enter())
+	r := decide(t, v, writing(t, "{defaults: {image: 'a:1'}}", ""))
+	assert.Equal(t, outcome{resultError, reasonTooMany}, outcomeOf(&r))
+	assert.True(t, decide(t, v, writingForCluster(t, "{enforced: {privileged: false}}", "")).Allowed)
+	v.ofNamespaces.leave()
+	assert.True(t, decide(t, v, writing(t, "{defaults: {image: 'a:1'}}", "")).Allowed)
+	assert.Empty(t, v.ofCluster, "the room is given back")
+}
+
+func TestARequestThatIsOverIsNotJudged(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	r := testValidator(t).Handle(ctx, writing(t, "{}", ""))
+	assert.Equal(t, outcome{resultError, reasonTimeout}, outcomeOf(&r))
+}
+
+// What was wrong already keeps nobody from changing something else, or from mending one thing after the other.
+func TestAnUpdateIsRefusedForNewFaultsAlone(t *testing.T) {
+	const first, second = "{name: Bad_1, emptyDir: {}}", "{name: Bad_2, emptyDir: {}}"
+	update := func(spec, old string) admission.Response { return decide(t, testValidator(t), writing(t, spec, old)) }
+	r := update("{defaults: {volumes: {a: "+first+"}}, enforced: {privileged: false}}", "{defaults: {volumes: {a: "+first+"}}}")
+	require.True(t, r.Allowed, "%v", r.Result)
+	require.NotEmpty(t, r.Warnings)
+	assert.True(t, strings.HasPrefix(r.Warnings[0], `spec.defaults.volumes[a]: still denies servers: "Bad_1"`), r.Warnings)
+	assert.True(t, update("{defaults: {volumes: {a: "+first+"}}}", "{defaults: {volumes: {a: "+first+", b: "+second+"}}}").Allowed)
+	assert.False(t, update("{defaults: {volumes: {a: "+first+", b: "+second+"}}}", "{defaults: {volumes: {a: "+first+"}}}").Allowed)
+	assert.False(t, update("{defaults: {volumes: {a: "+second+"}}}", "{defaults: {volumes: {a: "+first+"}}}").Allowed)
+	// The same for what doesn't even compile.
+	assert.True(t, update("{priority: 1, defaults: {workingDir: '{nobody}'}}", "{defaults: {workingDir: '{nobody}'}}").Allowed)
+	assert.False(t, update("{defaults: {workingDir: '{noone}'}}", "{defaults: {workingDir: '{nobody}'}}").Allowed)
+}
+
+func TestOneFlawOfManyCanBeMended(t *testing.T) {
+	const many, fewer = 200, 190
+	assert.True(t, decide(t, testValidator(t), writing(t, manyFlaws(fewer), manyFlaws(many))).Allowed)
+	assert.False(t, decide(t, testValidator(t), writing(t, manyFlaws(many), manyFlaws(fewer))).Allowed)
 }

@@ -45,13 +45,16 @@ func runningRequest(ctx context.Context, name string, server *serverFlags, more 
 }
 
 // runningInput is what a pod that exists says of itself. What its launcher sent can only be told of one that nobody fitted: of others
-// it is gone.
+// it is gone, but that policy's own annotation wasn't there.
 func runningInput(pod *corev1.Pod) policy.Input {
 	identity, refused := policy.IdentityOf(pod)
 	in := policy.Input{
 		Identity: identity, Namespace: policy.Namespace{Name: pod.Namespace}, Sent: pod, Refused: append(refused, policy.Owned(pod)...),
 	}
-	if !policy.IsFitted(pod) {
+	if policy.IsFitted(pod) {
+		in.Sent = pod.DeepCopy()
+		delete(in.Sent.Annotations, policy.AnnotationApplied)
+	} else {
 		created := pod.DeepCopy()
 		// The kubelet and the scheduler write into subresources.
 		created.ManagedFields = slices.DeleteFunc(created.ManagedFields, func(e metav1.ManagedFieldsEntry) bool { return e.Subresource != "" })

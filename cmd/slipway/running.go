@@ -38,7 +38,7 @@ func runningRequest(ctx context.Context, name string, server *serverFlags, more 
 	if _, labelled := pod.Labels[policy.LabelHub]; !labelled {
 		return nil, invalid(fmt.Errorf("pod %s of namespace %s is no hub's: it has no label %s, so no policy is asked about it", name, server.namespace, policy.LabelHub))
 	}
-	r := &request{policies: policies.compiled, warnings: policies.warnings, input: runningInput(pod)}
+	r := &request{policies: policies.compiled, unreadable: policies.unreadable, warnings: policies.warnings, input: runningInput(pod)}
 	r.input.Namespace.Labels, r.input.Claims = labels, policy.ClaimList(claims)
 	err = r.askCluster(ctx, len(labels) == 0, len(more.claims) == 0)
 	return r, err

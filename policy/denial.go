@@ -1,6 +1,10 @@
 package policy
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // Code is the stable reason of a denial: in the response, the metric label, the Event and the command line.
 type Code string
@@ -43,6 +47,29 @@ const (
 	// PolicyChanged: policy changed meanwhile; try again.
 	PolicyChanged Code = "PolicyChanged"
 )
+
+// codes are all of them, as others may name them.
+var codes = []Code{
+	NoPolicy, PolicyInvalid, LauncherNotAllowed, SkeletonNotBare, NameMismatch, IdentityInvalid, IdentityConflict, ProfileUnknown,
+	ProfileNotAllowed, OptionInvalid, TemplateInvalid, ExpressionFailed, ValidationFailed, ConstraintViolated, FieldChanged, NotGoverned,
+	PolicyChanged,
+}
+
+// Known is an error where there is no such reason.
+func (c Code) Known() error {
+	if slices.Contains(codes, c) {
+		return nil
+	}
+	names := make([]string, len(codes))
+	for i, known := range codes {
+		names[i] = string(known)
+	}
+	hint := didYouMean(string(c), slices.Clone(names))
+	if hint == "" {
+		hint = ": the codes are " + strings.Join(names, ", ")
+	}
+	return fmt.Errorf("%q is no reason code%s", string(c), hint)
+}
 
 // Denial is one reason to refuse a pod. It is a decision, not an error.
 type Denial struct {

@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	"github.com/slipway-hub/slipway/policy"
@@ -126,10 +125,4 @@ func auditEvent(namespace string, pod *corev1.Pod, report *policy.AuditReport) *
 	}
 	event.Message = cut(strings.Join(sentences, "; "), maxEventMessage)
 	return event
-}
-
-// isAudited reads from a policy that can't be decoded whether it is audited.
-func isAudited(object *unstructured.Unstructured) bool {
-	text, _, err := unstructured.NestedString(object.Object, "spec", "enforcement")
-	return err == nil && text == string(v1alpha1.Audit)
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -21,7 +20,6 @@ import (
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	sigsjson "sigs.k8s.io/json"
 
 	"github.com/slipway-hub/slipway/policy"
 	"github.com/slipway-hub/slipway/policy/v1alpha1"
@@ -55,9 +53,8 @@ type policies struct {
 
 // policySet is what pods are fitted by until the next change.
 type policySet struct {
-	compiled *policy.Compiled
-	// unreadable are denials for the policies that can't be decoded, audited those of them that deny nothing.
-	unreadable, audited []policy.Denial
+	compiled   *policy.Compiled
+	unreadable policy.Unreadable
 	// verdicts are on each policy by itself, by uid.
 	verdicts map[types.UID]verdict
 	// versions are the policies' uids and generations: equal versions are equal policies.
@@ -149,8 +146,7 @@ func (p *policies) Apply(in policy.Input) (policy.Result, bool, error) {
 	if err != nil {
 		return policy.Result{}, true, fmt.Errorf("apply policies: %w", err)
 	}
-	result.Denials = append(result.Denials, set.unreadableIn(in.Namespace.Name)...)
-	result.AddAudited(inNamespace(set.audited, in.Namespace.Name)...)
+	set.unreadable.AddTo(&result, in.Namespace.Name)
 	return result, true, nil
 }
 
@@ -168,10 +164,10 @@ func (p *policies) Verify(in policy.Input, pod *corev1.Pod) ([]policy.Denial, bo
 		case known && len(denials) > 0 && !policy.IsFitted(pod):
 			// Another set may have let it pass as it is: an audited policy may be enforced since.
 			if refused == nil {
-				refused = slices.Concat(denials, set.unreadableIn(in.Namespace.Name))
+				refused = slices.Concat(denials, set.unreadable.In(in.Namespace.Name))
 			}
 		case known:
-			return append(denials, set.unreadableIn(in.Namespace.Name)...), true
+			return append(denials, set.unreadable.In(in.Namespace.Name)...), true
 		}
 		if now.Sub(set.since) > supersededFor {
 			break // what is older was replaced that long ago
@@ -191,7 +187,7 @@ func (p *policies) Update(in policy.Input, before, after *corev1.Pod, sub policy
 		return nil, nil, false
 	}
 	denials, report := set.compiled.Update(in, before, after, sub)
-	return append(denials, set.unreadableIn(in.Namespace.Name)...), report, true
+	return append(denials, set.unreadable.In(in.Namespace.Name)...), report, true
 }
 
 // recent gives this set and those before it that were replaced less than supersededFor ago, n at most. It copies them:
@@ -206,22 +202,6 @@ func (s *policySet) recent(now time.Time, n int) *policySet {
 		own.older = s.older.recent(now, n-1)
 	}
 	return &own
-}
-
-// unreadableIn are the denials by policies of this set that can't be read and could be for a namespace.
-func (s *policySet) unreadableIn(namespace string) []policy.Denial {
-	return inNamespace(s.unreadable, namespace)
-}
-
-// inNamespace are those denials by policies that could be for a namespace.
-func inNamespace(all []policy.Denial, namespace string) []policy.Denial {
-	var denials []policy.Denial
-	for _, d := range all {
-		if d.Policy.Namespace == "" || d.Policy.Namespace == namespace {
-			denials = append(denials, d)
-		}
-	}
-	return denials
 }
 
 // refresh compiles the policies of the cache unless they are those of the current set.
@@ -287,62 +267,11 @@ func versionsOf(objects []unstructured.Unstructured) string {
 }
 
 func compile(objects []unstructured.Unstructured, exempt []string) *policySet {
-	set := &policySet{}
-	all := policy.Policies{Exempt: exempt}
-	for i := range objects {
-		object := &objects[i]
-		spec, err := decodeSpec(object)
-		switch {
-		case err != nil && isAudited(object):
-			set.audited = append(set.audited, unreadable(object, err))
-			continue
-		case err != nil:
-			set.unreadable = append(set.unreadable, unreadable(object, err))
-			continue
-		}
-		if object.GetKind() == kindClusterSpawnPolicy {
-			c := v1alpha1.ClusterSpawnPolicy{Spec: *spec}
-			c.Name, c.Generation = object.GetName(), object.GetGeneration()
-			all.Cluster = append(all.Cluster, c)
-			continue
-		}
-		n := v1alpha1.SpawnPolicy{Spec: *spec}
-		n.Namespace, n.Name, n.Generation = object.GetNamespace(), object.GetName(), object.GetGeneration()
-		all.Namespaced = append(all.Namespaced, n)
-	}
-	set.compiled = policy.Compile(all)
+	all, unreadable := policy.FromObjects(objects)
+	all.Exempt = exempt
+	set := &policySet{compiled: policy.Compile(all), unreadable: unreadable}
 	set.verdicts = verdictsOf(objects, set)
 	return set
-}
-
-// decodeSpec is strict: a field that the CRD has and this replica doesn't know, as in the middle of an upgrade, must
-// not be ignored.
-func decodeSpec(object *unstructured.Unstructured) (*v1alpha1.SpawnPolicySpec, error) {
-	data, err := json.Marshal(object.Object["spec"])
-	if err != nil {
-		return nil, fmt.Errorf("encode the spec: %w", err)
-	}
-	spec := &v1alpha1.SpawnPolicySpec{}
-	unknown, err := sigsjson.UnmarshalStrict(data, spec)
-	if err := errors.Join(append([]error{err}, unknown...)...); err != nil {
-		return nil, err
-	}
-	return spec, nil
-}
-
-// unreadable is what the pods of a policy get that can't even be decoded. Whom it is for can't be told then, so it
-// is for every pod of its namespace, or of the cluster.
-func unreadable(object *unstructured.Unstructured, err error) policy.Denial {
-	return policy.Denial{
-		Code:    policy.PolicyInvalid,
-		Policy:  new(refOf(object)),
-		Field:   "spec",
-		Message: "can't be read: " + strings.ReplaceAll(err.Error(), "\n", ", "),
-	}
-}
-
-func refOf(object *unstructured.Unstructured) policy.PolicyRef {
-	return policy.PolicyRef{Namespace: object.GetNamespace(), Name: object.GetName(), Generation: object.GetGeneration()}
 }
 
 // report logs which policies can't be used. The messages stay out of it: they may quote values.
@@ -351,10 +280,10 @@ func (p *policies) report(count int, set *policySet) {
 	for _, e := range set.compiled.Errors() {
 		p.log.Info("a policy is invalid and, unless it is audited, denies the pods that it matches", "policy", e.Policy.String(), "field", e.Field)
 	}
-	for _, d := range set.audited {
+	for _, d := range set.unreadable.Audited {
 		p.log.Info("an audited policy can't be read and isn't tried", "policy", d.Policy.String())
 	}
-	for _, d := range set.unreadable {
+	for _, d := range set.unreadable.Enforced {
 		p.log.Info("a policy can't be read and denies every pod that it could be for", "policy", d.Policy.String())
 	}
 }

@@ -30,7 +30,7 @@ type verdict struct {
 
 // denies says what an invalid policy does.
 func denies(object *unstructured.Unstructured) string {
-	if isAudited(object) {
+	if policy.SaysAudit(object) {
 		return "Would deny, if it were enforced,"
 	}
 	return "Denies"
@@ -44,13 +44,13 @@ func verdictsOf(objects []unstructured.Unstructured, set *policySet) map[types.U
 		invalid[e.Policy] = append(invalid[e.Policy], e.Field+": "+e.Message)
 	}
 	unreadable := map[policy.PolicyRef]policy.Denial{}
-	for _, d := range slices.Concat(set.unreadable, set.audited) {
+	for _, d := range slices.Concat(set.unreadable.Enforced, set.unreadable.Audited) {
 		unreadable[*d.Policy] = d
 	}
 	verdicts := make(map[types.UID]verdict, len(objects))
 	for i := range objects {
 		object := &objects[i]
-		ref := refOf(object)
+		ref := policy.RefOf(object)
 		v := verdict{
 			ready: metav1.Condition{
 				Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, ObservedGeneration: ref.Generation,

@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -35,9 +36,6 @@ func clusterClient() (client.Client, error) {
 	if err := corev1.AddToScheme(scheme); err != nil {
 		return nil, failed(err)
 	}
-	if err := v1alpha1.AddToScheme(scheme); err != nil {
-		return nil, failed(err)
-	}
 	c, err := client.New(config, client.Options{Scheme: scheme})
 	if err != nil {
 		return nil, failed(fmt.Errorf("reach the cluster: %w", err))
@@ -45,22 +43,24 @@ func clusterClient() (client.Client, error) {
 	return c, nil
 }
 
-// policiesOfCluster reads all policies. Invalid ones are no error here: as on the cluster, they deny the pods that they match.
-func policiesOfCluster(ctx context.Context) (*policySet, error) {
+// policiesOfCluster reads the policies that could be for a namespace, and no others: it is enough to have rights there. Invalid
+// ones are no error here: as on the cluster, they deny the pods that they match, and unreadable ones all that they could be for.
+func policiesOfCluster(ctx context.Context, namespace string) (*policySet, error) {
 	c, err := clusterClient()
 	if err != nil {
 		return nil, err
 	}
-	var forCluster v1alpha1.ClusterSpawnPolicyList
-	var namespaced v1alpha1.SpawnPolicyList
+	var forCluster, namespaced unstructured.UnstructuredList
+	forCluster.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("ClusterSpawnPolicyList"))
 	if err := c.List(ctx, &forCluster); err != nil {
 		return nil, failed(fmt.Errorf("list the ClusterSpawnPolicies: %w", err))
 	}
-	if err := c.List(ctx, &namespaced); err != nil {
-		return nil, failed(fmt.Errorf("list the SpawnPolicies: %w", err))
+	namespaced.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("SpawnPolicyList"))
+	if err := c.List(ctx, &namespaced, client.InNamespace(namespace)); err != nil {
+		return nil, failed(fmt.Errorf("list the SpawnPolicies of namespace %s: %w", namespace, err))
 	}
-	p := policy.Policies{Cluster: forCluster.Items, Namespaced: namespaced.Items}
-	return &policySet{Policies: p, compiled: policy.Compile(p)}, nil
+	p, unreadable := policy.FromObjects(append(forCluster.Items, namespaced.Items...))
+	return &policySet{Policies: p, compiled: policy.Compile(p), unreadable: unreadable}, nil
 }
 
 // labelsOfNamespace are the labels of a namespace of the cluster.

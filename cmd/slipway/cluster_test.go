@@ -53,9 +53,8 @@ func TestCommandsOnACluster(t *testing.T) {
 		files := slipway(t, "", "render", "-f", examples, "-n", "data101", "--namespace-label", "tier=teaching", "--user", "alice")
 		assert.Equal(t, files.out, strings.ReplaceAll(got.out, `,"generation":1`, ""))
 	})
-	t.Run("a running pod is explained by the policies of now", func(t *testing.T) {
-		explainRunning(t, c)
-	})
+	t.Run("a running pod is explained by the policies of now", func(t *testing.T) { explainRunning(t, c) })
+	t.Run("a policy that can't be read is the affair of its namespace", func(t *testing.T) { unreadablePolicies(t, c) })
 	t.Run("a namespace that isn't there", func(t *testing.T) {
 		t.Setenv("KUBECONFIG", c.Kubeconfig())
 		got := slipway(t, "", "render", "-n", "nowhere", "--hub", "campus", "--user", "alice")
@@ -103,6 +102,69 @@ func TestCommandsOnACluster(t *testing.T) {
 		assert.Equal(t, exitFailed, got.code)
 		assert.Contains(t, got.err, "deadline")
 	})
+}
+
+// tutorRights are for one namespace, but for the policies of the cluster, which concern it too.
+const tutorRights = `
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: tutor, namespace: data101}
+rules:
+  - {apiGroups: [""], resources: [namespaces], verbs: [get]}
+  - {apiGroups: [""], resources: [persistentvolumeclaims], verbs: [list]}
+  - {apiGroups: [slipway.dev], resources: [spawnpolicies], verbs: [list]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: tutor, namespace: data101}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: tutor}
+subjects: [{kind: ServiceAccount, namespace: data101, name: tutor}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: tutor}
+rules: [{apiGroups: [slipway.dev], resources: [clusterspawnpolicies], verbs: [list]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: tutor}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: tutor}
+subjects: [{kind: ServiceAccount, namespace: data101, name: tutor}]
+`
+
+// unreadablePolicies asks as somebody with rights in one namespace while policies can't be read: there, and elsewhere.
+func unreadablePolicies(t *testing.T, c *cluster.Cluster) {
+	t.Helper()
+	kubectl := func(stdin string, args ...string) {
+		t.Helper()
+		_, err := c.Kubectl(t.Context(), strings.NewReader(stdin), args...)
+		require.NoError(t, err)
+	}
+	put := func(namespace, spec string) {
+		t.Helper()
+		kubectl("apiVersion: slipway.dev/v1alpha1\nkind: SpawnPolicy\nmetadata: {name: broken}\nspec: "+spec, "apply", "-n", namespace, "-f", "-")
+	}
+	require.NoError(t, c.EnsureServiceAccount(t.Context(), "data101", "tutor"))
+	kubectl(tutorRights, "apply", "-f", "-")
+	t.Setenv("KUBECONFIG", kubeconfigOf(t, c, "data101", "tutor"))
+	render := strings.Fields("render -n data101 --user alice")
+
+	put("default", "{defaults: {memLimit: 1e1.5}}")
+	require.Eventually(t, func() bool { // the API server reads roles from its cache
+		return slipway(t, "", render...).code == exitGood
+	}, patience, 100*time.Millisecond, slipway(t, "", render...).err)
+
+	put("data101", "{enforcement: Audit, defaults: {memLimit: 1e1.5}}")
+	audited := slipway(t, "", render...)
+	assert.Equal(t, exitGood, audited.code, audited.err)
+	assert.Contains(t, audited.err, "audit: would be denied: Slipway PolicyInvalid: SpawnPolicy data101/broken: spec: can't be read: ")
+
+	put("data101", "{enforcement: Enforce, defaults: {memLimit: 1e1.5}}")
+	denies := slipway(t, "", append([]string{"explain"}, render[1:]...)...)
+	assert.Equal(t, exitDenied, denies.code, denies.err)
+	assert.Contains(t, denies.out, "SpawnPolicy data101/broken")
+	assert.Contains(t, denies.out, "can't be read: ")
+	kubectl("", "delete", "-n", "data101", "spawnpolicies.slipway.dev", "broken")
 }
 
 // prepared gives a cluster with the example policies, and everything that they name.

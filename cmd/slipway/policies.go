@@ -24,6 +24,8 @@ type policySet struct {
 	policy.Policies
 
 	compiled *policy.Compiled
+	// unreadable are those of a cluster that can't be decoded.
+	unreadable policy.Unreadable
 	// warnings are what admission would warn of, in files.
 	warnings []string
 }
@@ -33,7 +35,7 @@ type policySet struct {
 // a cluster. All errors of all files are in the one that it returns.
 func (f policyFiles) load(ctx context.Context, namespace policy.Namespace, in io.Reader) (*policySet, error) {
 	if len(f) == 0 {
-		return policiesOfCluster(ctx)
+		return policiesOfCluster(ctx, namespace.Name)
 	}
 	r := policyReader{namespace: namespace.Name, files: map[policy.PolicyRef]string{}}
 	r.read(f, in)

@@ -38,20 +38,23 @@ func runningRequest(ctx context.Context, name string, server *serverFlags, more 
 	if _, labelled := pod.Labels[policy.LabelHub]; !labelled {
 		return nil, invalid(fmt.Errorf("pod %s of namespace %s is no hub's: it has no label %s, so no policy is asked about it", name, server.namespace, policy.LabelHub))
 	}
-	r := &request{policies: policies.compiled, warnings: policies.warnings, input: runningInput(pod)}
+	r := &request{policies: policies.compiled, unreadable: policies.unreadable, warnings: policies.warnings, input: runningInput(pod)}
 	r.input.Namespace.Labels, r.input.Claims = labels, policy.ClaimList(claims)
 	err = r.askCluster(ctx, len(labels) == 0, len(more.claims) == 0)
 	return r, err
 }
 
 // runningInput is what a pod that exists says of itself. What its launcher sent can only be told of one that nobody fitted: of others
-// it is gone.
+// it is gone, but that policy's own annotation wasn't there.
 func runningInput(pod *corev1.Pod) policy.Input {
 	identity, refused := policy.IdentityOf(pod)
 	in := policy.Input{
 		Identity: identity, Namespace: policy.Namespace{Name: pod.Namespace}, Sent: pod, Refused: append(refused, policy.Owned(pod)...),
 	}
-	if !policy.IsFitted(pod) {
+	if policy.IsFitted(pod) {
+		in.Sent = pod.DeepCopy()
+		delete(in.Sent.Annotations, policy.AnnotationApplied)
+	} else {
 		created := pod.DeepCopy()
 		// The kubelet and the scheduler write into subresources.
 		created.ManagedFields = slices.DeleteFunc(created.ManagedFields, func(e metav1.ManagedFieldsEntry) bool { return e.Subresource != "" })

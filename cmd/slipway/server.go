@@ -152,8 +152,9 @@ type subject struct {
 
 // request is a server that a command is about, and the policies that decide on it.
 type request struct {
-	policies *policy.Compiled
-	input    policy.Input
+	policies   *policy.Compiled
+	unreadable policy.Unreadable
+	input      policy.Input
 	// warnings are what is doubtful about the policies.
 	warnings []string
 }
@@ -161,10 +162,11 @@ type request struct {
 // apply fits the pod. The error is a failure, and may be a denial, which has a result beside it.
 func (r *request) apply() (*policy.Result, error) {
 	result, err := r.policies.Apply(r.input)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, failed(err)
-	case len(result.Denials) > 0:
+	}
+	r.unreadable.AddTo(&result, r.input.Namespace.Name)
+	if len(result.Denials) > 0 {
 		return &result, denied(result.Denials)
 	}
 	return &result, nil
@@ -172,7 +174,7 @@ func (r *request) apply() (*policy.Result, error) {
 
 // request asks the policies about the subject. Its error is that the hub isn't known.
 func (s *subject) request(policies *policySet) (*request, error) {
-	r := &request{policies: policies.compiled, warnings: policies.warnings, input: policy.Input{
+	r := &request{policies: policies.compiled, unreadable: policies.unreadable, warnings: policies.warnings, input: policy.Input{
 		Identity:  s.identity,
 		Namespace: s.namespace,
 		Caller:    s.caller,

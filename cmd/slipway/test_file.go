@@ -183,8 +183,10 @@ func (e *expectation) check(at string) []error {
 		errs = append(errs, fmt.Errorf("%s.noClaim: a claim is expected beside it", at))
 	}
 	for i := range e.Denied {
-		if e.Denied[i].Code == "" {
+		if code := e.Denied[i].Code; code == "" {
 			errs = append(errs, fmt.Errorf("%s.denied[%d].code: is needed: the reason, like %s", at, i, policy.NoPolicy))
+		} else if err := code.Known(); err != nil {
+			errs = append(errs, fmt.Errorf("%s.denied[%d].code: %w", at, i, err))
 		}
 	}
 	errs = append(errs, checkPart(at+".pod", e.Pod, &corev1.Pod{})...)

@@ -131,6 +131,7 @@ func TestTestFilesThatCannotBeUsed(t *testing.T) {
 		"no path at all":      {expect(`absent: ["spec.containers[notebook"]`), []string{"tests[0].expect.absent[0]: must be a path like "}},
 		"denied and a pod":    {expect("denied: [{code: NoPolicy}], pod: {}"), []string{"tests[0].expect.denied: a server that is denied has no pod"}},
 		"denial without code": {expect("denied: [{message: a}]"), []string{"tests[0].expect.denied[0].code: is needed"}},
+		"no such denial":      {expect("denied: [{code: NoPolicy}, {code: ConstraintViolatd}]"), []string{`tests[0].expect.denied[1].code: "ConstraintViolatd" is no reason code; did you mean ConstraintViolated?`}},
 		"claim and none":      {expect("claim: {}, noClaim: true"), []string{"tests[0].expect.noClaim: a claim is expected beside it"}},
 		"one name twice":      {expect("noClaim: true") + "\n" + expect("noClaim: true"), []string{"tests[1].name: is that of tests[0] already"}},
 		"no names":            {"- {expect: {noClaim: true}}", []string{"tests[0].name: is needed"}},

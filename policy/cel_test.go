@@ -316,3 +316,33 @@ func TestKeepRefusesCertificatesByExpression(t *testing.T) {
 	d := denied(t, compiled(t, keeping+namespaced("n", `{expressions: {internalSsl: "true"}}`)), keptInput(t, nil))
 	assert.Equal(t, "spec.expressions[internalSsl]", d[0].Field)
 }
+
+// To compare one of these with another takes seconds, or hours.
+func TestQuantitiesOfAFarExponentAreRefused(t *testing.T) {
+	const far = "1e20000000"
+	for _, spec := range []string{
+		"{defaults: {memLimit: " + far + "}}", "{enforced: {extraResourceLimits: {a/b: " + far + "}}}",
+		"{defaults: {initContainers: [{name: i, image: i, resources: {limits: {memory: " + far + "}}}]}}",
+		"{defaults: {extraContainerConfig: {resources: {limits: {memory: " + far + "}}}}}",
+		"{defaults: {volumes: {v: {emptyDir: {sizeLimit: " + far + "}}}}}",
+		"{constraints: {memLimit: {max: " + far + "}}}",
+		"{profiles: [{slug: a, options: {o: {choices: {c: {settings: {memLimit: " + far + "}}}}}}]}",
+	} {
+		errs := Compile(decoded(t, baseline+namespaced("n", spec))).Errors()
+		require.Len(t, errs, 1, spec)
+		assert.Contains(t, errs[0].Message, "too large an exponent", spec)
+	}
+	typed := typing("o", far, "a")
+	d := denied(t, compiled(t, baseline+namespaced("n", "{profiles: [{slug: a, options: {o: {unlistedChoice: {settings: {memLimit: '{value}'}}}}}], constraints: {memLimit: {max: 8Gi}}}")), typed)
+	assert.Contains(t, d[0].Message, "too large an exponent")
+	in := knowing(map[string]string{"m": far})
+	d = denied(t, compiled(t, baseline+namespaced("n", `{expressions: {memLimit: "user.annotations.m"}, constraints: {memLimit: {max: 8Gi}}}`)), in)
+	assert.Contains(t, d[0].Message, "too large an exponent")
+	kept := keptInput(t, func(p *corev1.Pod) { notebook(p).Resources.Limits = corev1.ResourceList{"memory": quantityOf(far)} })
+	d = denied(t, compiled(t, keeping+namespaced("n", "{constraints: {memLimit: {max: 8Gi}}}")), kept)
+	assert.Contains(t, d[0].Message, "too large an exponent")
+	c := compiled(t, baseline+namespaced("n", "{constraints: {memLimit: {max: 8Gi}}, defaults: {memLimit: 1Gi}}"))
+	final := asStored(t, fitted(t, c, aliceIn("research")).Pod)
+	final.Spec.Containers = append(final.Spec.Containers, corev1.Container{Name: "late", Image: "i", Resources: corev1.ResourceRequirements{Limits: corev1.ResourceList{"memory": quantityOf(far)}}})
+	assert.Contains(t, verify(t, c, aliceIn("research"), final)[0].Message, "too large an exponent")
+}

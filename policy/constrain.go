@@ -19,6 +19,9 @@ import (
 // constrain holds the final pod against every policy's constraints and validations. They deny, all of them at once; they
 // never change.
 func (x *server) constrain(pod *corev1.Pod) []Denial {
+	if denials := farIn(pod); denials != nil {
+		return denials
+	}
 	var denials []Denial
 	for _, p := range x.policies {
 		c := p.spec.Constraints
@@ -41,8 +44,11 @@ func checkConstraints(c *v1alpha1.Constraints, path *field.Path) field.ErrorList
 	}
 	var errs field.ErrorList
 	bound := func(b *v1alpha1.Bound, at *field.Path) {
-		if b != nil && b.Max == nil {
+		switch {
+		case b != nil && b.Max == nil:
 			errs = append(errs, field.Required(at.Child("max"), "the largest value allowed"))
+		case b != nil && isFar(b.Max):
+			errs = append(errs, field.Invalid(at.Child("max"), b.Max.String(), tooFar))
 		}
 	}
 	bound(c.MemLimit, path.Child("memLimit"))

@@ -196,7 +196,7 @@ func decodeStrict(into reflect.Value, value any, path *field.Path) field.ErrorLi
 	if err != nil {
 		return misfits(value, into.Type(), path)
 	}
-	var errs field.ErrorList
+	errs := farQuantities(data, into, path)
 	for _, e := range strict {
 		errs = append(errs, strictError(e, into.Type(), path))
 	}

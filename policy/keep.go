@@ -63,7 +63,7 @@ func keptShape(sent *corev1.Pod) []Denial {
 		return []Denial{denyf(SkeletonNotBare, nil, "spec.containers",
 			"a pod that is kept has one container named %s, in which the user's server runs, and this pod has %d", NotebookContainer, n)}
 	}
-	return nil
+	return farIn(sent)
 }
 
 // keepConflicts are what can't be said of a pod that comes from the hub. One policy says Keep and another may say the

@@ -178,6 +178,7 @@ func (c *Compiled) Allows(in Input, before, after *corev1.Pod) []Denial {
 	denials = append(x.unasserted(after), x.constrain(after)...)
 	// What was so before isn't this request's doing, unless it makes one wrong value of another.
 	touched := differences(before, after)
+	x.run = nil // the second judgement has what the first one had to spend
 	old := append(x.unasserted(before), x.constrain(before)...)
 	denials = slices.DeleteFunc(denials, func(d Denial) bool {
 		return !concernsOneOf(d, touched) && slices.ContainsFunc(old, func(o Denial) bool { return sameDenial(d, o) })

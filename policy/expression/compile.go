@@ -87,7 +87,10 @@ func newEnvironment(scope Scope) (*cel.Env, error) {
 	if err != nil {
 		return nil, err
 	}
-	env := set.NewExpressionsEnv()
+	env, err := guarded(set.NewExpressionsEnv())
+	if err != nil {
+		return nil, err
+	}
 	return env.Extend(cel.CustomTypeAdapter(sortingAdapter{env.CELTypeAdapter()}))
 }
 

@@ -7,6 +7,9 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/google/cel-go/common/types"
+	"github.com/google/cel-go/common/types/traits"
+	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -95,11 +98,19 @@ func (e *evaluation) ForInput(
 	context.Context, *admission.VersionedAttributes, *admissionv1.AdmissionRequest, plugincel.OptionalVariableBindings, *corev1.Namespace, int64,
 ) (plugincel.EvaluationResult, int64, error) {
 	value, err := e.program.run(e.activation, e.budget)
+	if list, ok := value.(traits.Lister); ok && err == nil {
+		if n, ok := list.Size().(types.Int); !ok || n > maxPatches {
+			err = fmt.Errorf("gives more than %d operations", maxPatches)
+		}
+	}
 	return plugincel.EvaluationResult{EvalResult: value, Error: err}, 0, nil
 }
 
 // CompilationErrors are none: an expression that doesn't compile is never run.
 func (e *evaluation) CompilationErrors() []error { return nil }
+
+// A JSONPatch that copies a list into itself doubles it each time, and the library's own limit is none.
+func init() { jsonpatch.AccumulatedCopySizeLimit = 1 << 20 }
 
 // podScheme knows the kinds that mutations are for.
 var podScheme = func() *runtime.Scheme {

@@ -68,7 +68,7 @@ func (m sortedMap) keys() []ref.Val {
 	return keys
 }
 
-// sortResults does the same for maps that expressions make, by literals and comprehensions, which come from no adapter.
+// sortResults does the same for maps that expressions make, which come from no adapter, and bounds all that they make.
 func sortResults(i interpreter.InterpretableV2) (interpreter.InterpretableV2, error) {
 	switch node := i.(type) {
 	case interpreter.InterpretableConst:
@@ -77,37 +77,52 @@ func sortResults(i interpreter.InterpretableV2) (interpreter.InterpretableV2, er
 		}
 		return i, nil
 	case interpreter.InterpretableConstructor:
-		return sortingConstructor{node}, nil
-	case interpreter.InterpretableAttribute, interpreter.InterpretableCall:
+		return madeByConstructor{node}, nil
+	case interpreter.InterpretableCall:
+		return madeByCall{node}, nil
+	case interpreter.InterpretableAttribute:
 		return i, nil
 	}
-	return sortingResult{i}, nil
+	return made{i}, nil
 }
 
-type sortingConstructor struct {
+// made is a node whose result is sorted, if it is a map, and weighed. The others are too, and stay what CEL takes them for.
+type made struct{ interpreter.InterpretableV2 }
+
+// Exec gives the result.
+func (n made) Exec(frame *interpreter.ExecutionFrame) ref.Val {
+	return weighed(inOrder(n.InterpretableV2.Exec(frame)))
+}
+
+// Eval gives the result.
+func (n made) Eval(a interpreter.Activation) ref.Val {
+	return weighed(inOrder(n.InterpretableV2.Eval(a)))
+}
+
+type madeByConstructor struct {
 	interpreter.InterpretableConstructor
 }
 
-// Exec gives the result, sorted if it is a map.
-func (c sortingConstructor) Exec(frame *interpreter.ExecutionFrame) ref.Val {
-	return inOrder(c.InterpretableConstructor.Exec(frame))
+// Exec gives the result.
+func (n madeByConstructor) Exec(frame *interpreter.ExecutionFrame) ref.Val {
+	return weighed(inOrder(n.InterpretableConstructor.Exec(frame)))
 }
 
-// Eval gives the result, sorted if it is a map.
-func (c sortingConstructor) Eval(a interpreter.Activation) ref.Val {
-	return inOrder(c.InterpretableConstructor.Eval(a))
+// Eval gives the result.
+func (n madeByConstructor) Eval(a interpreter.Activation) ref.Val {
+	return weighed(inOrder(n.InterpretableConstructor.Eval(a)))
 }
 
-type sortingResult struct{ interpreter.InterpretableV2 }
+type madeByCall struct{ interpreter.InterpretableCall }
 
-// Exec gives the result, sorted if it is a map.
-func (r sortingResult) Exec(frame *interpreter.ExecutionFrame) ref.Val {
-	return inOrder(r.InterpretableV2.Exec(frame))
+// Exec gives the result.
+func (n madeByCall) Exec(frame *interpreter.ExecutionFrame) ref.Val {
+	return weighed(inOrder(n.InterpretableCall.Exec(frame)))
 }
 
-// Eval gives the result, sorted if it is a map.
-func (r sortingResult) Eval(a interpreter.Activation) ref.Val {
-	return inOrder(r.InterpretableV2.Eval(a))
+// Eval gives the result.
+func (n madeByCall) Eval(a interpreter.Activation) ref.Val {
+	return weighed(inOrder(n.InterpretableCall.Eval(a)))
 }
 
 func inOrder(v ref.Val) ref.Val {

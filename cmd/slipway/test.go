@@ -21,8 +21,9 @@ func newTest(io streams) *cobra.Command {
 		Use:   "test [FILE|FOLDER]...",
 		Short: "Test policies: which pod a user gets, and who is denied",
 		Long: `Runs the policy tests of files and folders (default: the current one, with the folders in it): the files that end in
-_test.yaml. Each test names a user and what policy has to make of that user's server. Policies are judged as the cluster judges
-them, and nothing but files is read.
+_test.yaml. Folders in them that are hidden or named testdata are left out, unless they are named themselves. Each test names a
+user and what policy has to make of that user's server. Policies are judged as the cluster judges them, and nothing but files is
+read.
 
   policies: [course.yaml]            # files or folders, relative to this file, as with -f
   tests:

@@ -16,10 +16,22 @@ import (
 	"github.com/slipway-hub/slipway/policy/v1alpha1"
 )
 
+// kubeconfig is the current one's context.
+func kubeconfig() clientcmd.ClientConfig {
+	return clientcmd.NewNonInteractiveDeferredLoadingClientConfig(clientcmd.NewDefaultClientConfigLoadingRules(), nil)
+}
+
+// namespaceOfContext is where kubectl would look. Whoever asks the cluster hears then of what is wrong with the kubeconfig.
+func namespaceOfContext() string {
+	if name, _, err := kubeconfig().Namespace(); err == nil && name != "" {
+		return name
+	}
+	return defaultNamespace
+}
+
 // clusterConfig is the configuration of the current kubeconfig's context.
 func clusterConfig() (*rest.Config, error) {
-	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil).ClientConfig()
+	config, err := kubeconfig().ClientConfig()
 	if err != nil {
 		return nil, failed(fmt.Errorf("find the cluster: %w; name policy files with -f to work offline", err))
 	}

@@ -27,7 +27,7 @@ render, or the running POD of the cluster: its policies are then those of now. V
   slipway explain -n data101 jupyter-alice`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			server.complete(cmd)
+			server.complete(cmd, len(input.files) == 0 || len(args) > 0)
 			write, err := explainer(output)
 			if err != nil {
 				return invalid(err)

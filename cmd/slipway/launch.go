@@ -40,7 +40,7 @@ without it the policies of the cluster are asked. Prints the pod's name on stand
   slipway launch jupyter-alice --namespace data101 --hub campus --user alice --until admitted`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			flags.server.complete(cmd)
+			flags.server.complete(cmd, true)
 			name := ""
 			if len(args) > 0 {
 				name = args[0]

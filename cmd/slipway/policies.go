@@ -28,6 +28,11 @@ type policySet struct {
 	unreadable policy.Unreadable
 	// warnings are what admission would warn of, in files.
 	warnings []string
+	// files say where each policy stands, where it is of a file.
+	files map[policy.PolicyRef]string
+	// named are the namespaces that SpawnPolicies of files name. placed: one names none, so it is for that which was asked about.
+	named  sets.Set[string]
+	placed bool
 }
 
 // load reads the policies from the files, or from the cluster where no file is named, and compiles them. A SpawnPolicy
@@ -37,31 +42,47 @@ func (f policyFiles) load(ctx context.Context, namespace policy.Namespace, in io
 	if len(f) == 0 {
 		return policiesOfCluster(ctx, namespace.Name)
 	}
-	r := policyReader{namespace: namespace.Name, files: map[policy.PolicyRef]string{}}
+	set, err := f.read(namespace.Name, in)
+	if err != nil {
+		return nil, err
+	}
+	set.warnings, err = set.judge(namespace)
+	return set, err
+}
+
+// read reads and compiles the policies of the files.
+func (f policyFiles) read(namespace string, in io.Reader) (*policySet, error) {
+	r := policyReader{namespace: namespace, files: map[policy.PolicyRef]string{}, named: sets.New[string]()}
 	r.read(f, in)
 	if err := errors.Join(r.problems...); err != nil {
 		return nil, invalid(err)
 	}
-	set := &policySet{Policies: r.policies, compiled: policy.Compile(r.policies)}
+	return &policySet{
+		Policies: r.policies, compiled: policy.Compile(r.policies), files: r.files, named: r.named, placed: r.placed,
+	}, nil
+}
+
+// judge gives the warnings of admission, and its errors.
+func (s *policySet) judge(namespace policy.Namespace) (warnings []string, err error) {
 	around := policy.Surroundings{}
 	if len(namespace.Labels) > 0 { // without any, it isn't known what a namespace has
 		around.Namespaces = []policy.Namespace{namespace}
 	}
 	var problems []error
-	for _, ref := range set.compiled.Refs() {
-		file := r.files[policy.PolicyRef{Namespace: ref.Namespace, Name: ref.Name}]
-		found := set.compiled.Check(ref, around)
+	for _, ref := range s.compiled.Refs() {
+		file := s.files[policy.PolicyRef{Namespace: ref.Namespace, Name: ref.Name}]
+		found := s.compiled.Check(ref, around)
 		for _, e := range found.Errors {
 			problems = append(problems, fmt.Errorf("%s: %w", file, e))
 		}
 		for _, w := range found.Warnings {
-			set.warnings = append(set.warnings, file+": "+ref.String()+": "+w)
+			warnings = append(warnings, file+": "+ref.String()+": "+w)
 		}
 	}
 	if err := errors.Join(problems...); err != nil {
 		return nil, invalid(err)
 	}
-	return set, nil
+	return warnings, nil
 }
 
 // policyReader reads policy files, and goes on after an error, so that all errors are found at once.
@@ -69,6 +90,8 @@ type policyReader struct {
 	namespace string
 	policies  policy.Policies
 	files     map[policy.PolicyRef]string // where each policy stands
+	named     sets.Set[string]
+	placed    bool
 	problems  []error
 }
 
@@ -96,7 +119,9 @@ func (r *policyReader) decode(d document) {
 	for i := range p.Namespaced {
 		one := &p.Namespaced[i]
 		if one.Namespace == "" {
-			one.Namespace = r.namespace
+			one.Namespace, r.placed = r.namespace, true
+		} else {
+			r.named.Insert(one.Namespace)
 		}
 		r.note(policy.PolicyRef{Namespace: one.Namespace, Name: one.Name}, d.name)
 	}

@@ -29,7 +29,7 @@ policy asks for one. With -f nothing but the files is read.`,
   slipway render -f policies/ --user alice --group staff --profile gpu --option image=pytorch -o json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			server.complete(cmd)
+			server.complete(cmd, len(input.files) == 0)
 			encode, err := encoder(output)
 			if err != nil {
 				return invalid(err)

@@ -38,7 +38,8 @@ type serverFlags struct {
 // register adds the flags. Lists aren't split at commas, since groups and values may hold some.
 func (f *serverFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVarP(&f.namespace, "namespace", "n", defaultNamespace, "`namespace` of the server")
+	flags.StringVarP(&f.namespace, "namespace", "n", "",
+		"`namespace` of the server (default: that of the kubeconfig's context where the cluster is asked, else default)")
 	flags.StringVar(&f.hub, "hub", "", "`hub` that starts the server (default: the only one that the policies name)")
 	flags.StringVar(&f.user, "user", "", "`name` of the user")
 	flags.StringVar(&f.server, "server", "", "`name` of the server (default: the user's default server)")
@@ -50,9 +51,16 @@ func (f *serverFlags) register(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.userAnnotations, "user-annotation", nil, "fact about the user, as `key=value`; repeatable")
 }
 
-// complete notes which flags were given.
-func (f *serverFlags) complete(cmd *cobra.Command) {
+// complete notes which flags were given. asksCluster: the server is one of the cluster, as its policies or its pod are.
+func (f *serverFlags) complete(cmd *cobra.Command, asksCluster bool) {
 	f.hasNamespace = cmd.Flags().Changed("namespace")
+	switch {
+	case f.namespace != "":
+	case asksCluster:
+		f.namespace = namespaceOfContext()
+	default:
+		f.namespace = defaultNamespace
+	}
 	f.hasUserID = cmd.Flags().Changed("user-id")
 }
 

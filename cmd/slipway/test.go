@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -21,8 +20,9 @@ func newTest(io streams) *cobra.Command {
 		Use:   "test [FILE|FOLDER]...",
 		Short: "Test policies: which pod a user gets, and who is denied",
 		Long: `Runs the policy tests of files and folders (default: the current one, with the folders in it): the files that end in
-_test.yaml. Each test names a user and what policy has to make of that user's server. Policies are judged as the cluster judges
-them, and nothing but files is read.
+_test.yaml. Folders in them that are hidden or named testdata are left out, unless they are named themselves. Each test names a
+user and what policy has to make of that user's server. Policies are judged as the cluster judges them, and nothing but files is
+read.
 
   policies: [course.yaml]            # files or folders, relative to this file, as with -f
   tests:
@@ -47,7 +47,7 @@ volumes, mounts by their path, ports by their number). Other lists, such as args
 list is none. Of what is denied, each entry has to fit a denial, and each denial an entry.`,
 		Example: `  slipway test policies/
   slipway test --run 'student' -o junit policies/ > report.xml`,
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				args = []string{"."}
 			}
@@ -59,7 +59,7 @@ list is none. Of what is denied, each entry has to fit a denial, and each denial
 			if err != nil {
 				return invalid(err)
 			}
-			return runTests(cmd.Context(), args, pattern, write, io)
+			return runTests(args, pattern, write, io)
 		},
 	}
 	cmd.Flags().StringVar(&matching, "run", "", "run only the tests whose name matches this `regexp`")
@@ -68,13 +68,14 @@ list is none. Of what is denied, each entry has to fit a denial, and each denial
 }
 
 // runTests runs the tests of all files. A file that can't be used is found before the first test runs.
-func runTests(ctx context.Context, names []string, matching *regexp.Regexp, write reportWriter, io streams) error {
+func runTests(names []string, matching *regexp.Regexp, write reportWriter, io streams) error {
 	began := time.Now()
 	files, err := testFilesIn(names)
 	problems := []error{err}
 	var cases []testCase
+	var cache policyCache
 	for _, name := range files {
-		of, err := casesOf(ctx, name, matching)
+		of, err := casesOf(name, matching, &cache)
 		cases = append(cases, of...)
 		problems = append(problems, err)
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -37,12 +36,12 @@ type testResult struct {
 
 // casesOf reads a file, its policies and whatever else it names, and gives the tests whose name matches. What is doubtful about the
 // policies is said where they are rendered and admitted, not at each run of their tests.
-func casesOf(ctx context.Context, name string, matching *regexp.Regexp) ([]testCase, error) {
+func casesOf(name string, matching *regexp.Regexp, cache *policyCache) ([]testCase, error) {
 	f, err := readTestFile(name)
 	if err != nil {
 		return nil, err
 	}
-	r := caseReader{file: name, loaded: map[string]loadedPolicies{}}
+	r := caseReader{file: name, cache: cache}
 	for _, p := range f.Policies {
 		r.policies = append(r.policies, r.beside(p))
 	}
@@ -52,7 +51,7 @@ func casesOf(ctx context.Context, name string, matching *regexp.Regexp) ([]testC
 		if !matching.MatchString(t.Name) {
 			continue
 		}
-		c, err := r.read(ctx, t)
+		c, err := r.read(t)
 		for _, e := range eachError(err) {
 			r.fail(fmt.Sprintf("%s: tests[%d].%s", name, i, e))
 		}
@@ -65,13 +64,8 @@ func casesOf(ctx context.Context, name string, matching *regexp.Regexp) ([]testC
 type caseReader struct {
 	file     string
 	policies policyFiles
-	loaded   map[string]loadedPolicies // by namespace: what names none is for the test's
+	cache    *policyCache
 	problems []error
-}
-
-type loadedPolicies struct {
-	set *policySet
-	err error
 }
 
 // fail notes a problem. Policies that are read for several namespaces have theirs once.
@@ -90,14 +84,14 @@ func (r *caseReader) beside(name string) string {
 }
 
 // read gives one test. The error's texts begin with the field of the test; what is wrong with the policies is noted apart.
-func (r *caseReader) read(ctx context.Context, t *policyTest) (testCase, error) {
+func (r *caseReader) read(t *policyTest) (testCase, error) {
 	c := testCase{file: r.file, name: t.Name, expect: &t.Expect}
 	s, err := r.subject(t)
 	var exactErr error
 	if c.exactPod, exactErr = podIn(r.beside(t.Expect.ExactPod)); exactErr != nil {
 		err = errors.Join(err, fmt.Errorf("expect.exactPod: %w", exactErr))
 	}
-	policies, loadErr := r.load(ctx, s.namespace)
+	policies, loadErr := r.cache.load(r.policies, s.namespace)
 	if loadErr != nil {
 		for _, e := range eachError(errors.Unwrap(loadErr)) {
 			r.fail(e.Error())
@@ -148,17 +142,6 @@ func (r *caseReader) subject(t *policyTest) (*subject, error) {
 	}
 	s.claims, err = claimsOf("claims: ", files)
 	return s, errors.Join(append(problems, err)...)
-}
-
-// load reads the policies the way that every command does, for each namespace once.
-func (r *caseReader) load(ctx context.Context, namespace policy.Namespace) (*policySet, error) {
-	key := fmt.Sprintf("%q %q", namespace.Name, namespace.Labels)
-	l, known := r.loaded[key]
-	if !known {
-		l.set, l.err = r.policies.load(ctx, namespace, nil)
-		r.loaded[key] = l
-	}
-	return l.set, l.err
 }
 
 // podIn reads a whole pod of a file, by itself or first in a List, as render prints it.

@@ -91,7 +91,8 @@ func isTestFile(name string) bool {
 	return slices.Contains(policyExtensions, extension) && strings.HasSuffix(strings.TrimSuffix(name, extension), "_test")
 }
 
-// testFilesIn finds the test files of files and folders, each once. Folders are walked, but for hidden ones.
+// testFilesIn finds the test files of files and folders, each once. Folders are walked, but for those below that are
+// hidden or hold the data of other tests.
 func testFilesIn(names []string) ([]string, error) {
 	var files []string
 	var problems []error
@@ -100,7 +101,7 @@ func testFilesIn(names []string) ([]string, error) {
 			switch {
 			case err != nil:
 				problems = append(problems, err)
-			case path != name && entry.IsDir() && strings.HasPrefix(entry.Name(), "."):
+			case path != name && entry.IsDir() && (strings.HasPrefix(entry.Name(), ".") || entry.Name() == "testdata"):
 				return fs.SkipDir
 			case !entry.IsDir() && (path == name || isTestFile(path)) && !slices.Contains(files, filepath.Clean(path)):
 				files = append(files, filepath.Clean(path))

@@ -172,24 +172,28 @@ func TestWhichTestsRun(t *testing.T) {
 	folder := testFolder(t, `- {name: first of all, identity: {user: alice}, namespace: {name: home}, expect: {claim: {}}}
 - {name: second, identity: {user: alice}, namespace: {name: home}, expect: {noClaim: true}}`)
 	file := filepath.Join(folder, "home_test.yaml")
-	hidden := filepath.Join(folder, ".git", "x")
-	require.NoError(t, os.MkdirAll(hidden, 0o700))
-	require.NoError(t, os.WriteFile(filepath.Join(hidden, "a_test.yaml"), []byte("nonsense"), 0o600))
+	for _, skipped := range []string{".git", "testdata"} {
+		below := filepath.Join(folder, skipped, "x")
+		require.NoError(t, os.MkdirAll(below, 0o700))
+		require.NoError(t, os.WriteFile(filepath.Join(below, "a_test.yaml"), []byte("nonsense"), 0o600))
+	}
 	for name, c := range map[string]struct {
 		args []string
 		code int
 		part string
 	}{
-		"one that passes":      {[]string{folder, "--run", "^first"}, exitGood, "1 passed, 0 failed"},
-		"one that fails":       {[]string{folder, "--run", "second"}, exitDenied, "0 passed, 1 failed"},
-		"all, once":            {[]string{folder, file, filepath.Dir(folder)}, exitDenied, "1 passed, 1 failed"},
-		"none of that name":    {[]string{folder, "--run", "third"}, exitInvalid, `--run "third" matches none`},
-		"none there":           {[]string{testFolder(t, "")}, exitInvalid, "no file there ends in _test.yaml"},
-		"no such file":         {[]string{folder, "/nowhere_test.yaml"}, exitInvalid, "/nowhere_test.yaml"},
-		"no such pattern":      {[]string{folder, "--run", "("}, exitInvalid, `--run "("`},
-		"no such format":       {[]string{folder, "-o", "tap"}, exitInvalid, "table, junit and json"},
-		"a policy is no test":  {[]string{filepath.Join(folder, "home.yaml")}, exitInvalid, "home.yaml: apiVersion: "},
-		"those of this folder": {nil, exitDenied, "testdata/tests/kinds_test.yaml"},
+		"one that passes":     {[]string{folder, "--run", "^first"}, exitGood, "1 passed, 0 failed"},
+		"one that fails":      {[]string{folder, "--run", "second"}, exitDenied, "0 passed, 1 failed"},
+		"all, once":           {[]string{folder, file, filepath.Dir(folder)}, exitDenied, "1 passed, 1 failed"},
+		"none of that name":   {[]string{folder, "--run", "third"}, exitInvalid, `--run "third" matches none`},
+		"none there":          {[]string{testFolder(t, "")}, exitInvalid, "no file there ends in _test.yaml"},
+		"no such file":        {[]string{folder, "/nowhere_test.yaml"}, exitInvalid, "/nowhere_test.yaml"},
+		"no such pattern":     {[]string{folder, "--run", "("}, exitInvalid, `--run "("`},
+		"no such format":      {[]string{folder, "-o", "tap"}, exitInvalid, "table, junit and json"},
+		"a policy is no test": {[]string{filepath.Join(folder, "home.yaml")}, exitInvalid, "home.yaml: apiVersion: "},
+		"none of testdata":    {nil, exitInvalid, "no file there ends in _test.yaml"},
+		"testdata by name":    {[]string{"testdata"}, exitDenied, "testdata/tests/kinds_test.yaml"},
+		"a file in testdata":  {[]string{"testdata/tests/kinds_test.yaml"}, exitDenied, "testdata/tests/kinds_test.yaml"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := slipway(t, "", append([]string{"test"}, c.args...)...)

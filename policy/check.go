@@ -105,10 +105,11 @@ type checker struct {
 	cut  bool
 	// blamed is how many troubles of one server are looked into; omitted is the most that weren't.
 	blamed, omitted int
+	tally           tally
 }
 
 func newChecker(c *Compiled, p *compiledPolicy, s Surroundings) *checker {
-	k := &checker{all: c, policy: p, timeIsUp: s.TimeIsUp, said: map[string]bool{}, blamed: maxBlamed}
+	k := &checker{all: c, policy: p, timeIsUp: s.TimeIsUp, said: map[string]bool{}, blamed: maxBlamed, tally: tally{failed: map[string]int{}, reason: map[string]string{}}}
 	if s.Before != nil {
 		k.blamed = maxBlamedAnew
 	}
@@ -237,6 +238,7 @@ func (k *checker) meet(scenes []*scene) {
 			k.warn(f.path, f.scene.where(f.conflict, f.message)+f.message)
 		}
 	}
+	k.refuseForEverybody(scenes)
 }
 
 // where tells of a scene, before a failure there. Whoever writes a ClusterSpawnPolicy needs to know with whom to talk.
@@ -312,6 +314,7 @@ func (k *checker) tryTyped(s *scene, t trial) []failure {
 // try makes one server, and gives the reasons that are this policy's own where it can't be made.
 func (k *checker) try(s *scene, t trial) []failure {
 	troubles := k.fit(s.with, s, t.identity)
+	k.count(troubles)
 	if len(troubles) == 0 {
 		k.look(s, t)
 		return nil

@@ -284,3 +284,34 @@ func TestANamespaceCantKeepThePlatformFromWriting(t *testing.T) {
 	assert.NotEmpty(t, f.Errors)
 	assert.Contains(t, f.Errors[0].Message, "ClusterSpawnPolicy d")
 }
+
+// An expression that fails with all users who are tried, and asks nothing about any, fails with everybody.
+func TestAnExpressionThatFailsForEverybodyIsRefused(t *testing.T) {
+	for spec, want := range map[string]string{
+		"{validations: [{expression: 'false', message: nope}]}":                                                        "spec.validations[0].expression: fails for everybody: nope",
+		`{validations: [{expression: "object.metadata.labels['nope'] == 'x'"}]}`:                                       "spec.validations[0].expression: fails for everybody: ",
+		`{mutations: [{patchType: JSONPatch, expression: "[JSONPatch{op: 'remove', path: '/spec/nodeSelector/a'}]"}]}`: "spec.mutations[0]",
+	} {
+		f := found(t, baseline+namespaced("n", spec), refN)
+		if assert.Len(t, f.Errors, 1, spec) {
+			assert.Contains(t, f.Errors[0].Field+": "+f.Errors[0].Message, want)
+			assert.NotContains(t, strings.Join(f.Warnings, "\n"), f.Errors[0].Field)
+		}
+	}
+	for name, text := range map[string]string{
+		"of users":       namespaced("n", `{validations: [{expression: "user.name.startsWith('student-')"}]}`),
+		"of a name":      namespaced("n", `{validations: [{expression: "object.metadata.name.startsWith('x')"}]}`),
+		"of the hub's":   namespaced("n", `{skeleton: Keep, validations: [{expression: "has(object.spec.priorityClassName)"}]}`),
+		"of computed":    namespaced("n", `{expressions: {"extraLabels[a]": "user.annotations[?'team'].orValue('none')"}, validations: [{expression: "object.metadata.labels['a'] != 'none'"}]}`),
+		"of one profile": namespaced("n", `{profiles: [{slug: a}, {slug: b, settings: {extraLabels: {l: m}}}], validations: [{expression: "'l' in object.metadata.labels"}]}`),
+	} {
+		f := found(t, baseline+text, refN)
+		assert.Empty(t, f.Errors, name)
+		assert.NotEmpty(t, f.Warnings, name)
+	}
+	// What all want of a pod, namespaces may give; that nobody gives it yet is no error of the platform's.
+	f := found(t, clusterwide("c", `{validations: [{expression: "'team' in object.metadata.labels"}]}`), refC)
+	assert.Empty(t, f.Errors)
+	assert.NotEmpty(t, f.Warnings)
+	assert.NotEmpty(t, found(t, clusterwide("c", "{validations: [{expression: 'false'}]}"), refC).Errors)
+}

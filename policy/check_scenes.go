@@ -94,7 +94,31 @@ func scenesOfCluster(c *Compiled, p *compiledPolicy, known []Namespace) []*scene
 			beside = append(beside, s)
 		}
 	}
+	alone = append(alone, scenesOfSelectors(platform, p, alone)...)
 	return append(alone, beside...)
+}
+
+// scenesOfSelectors are for the ClusterSpawnPolicies that a policy meets in none of the scenes so far: a namespace that both select.
+// There is one sooner or later where the policy is for all of them; else only if somebody gives a namespace all the labels.
+func scenesOfSelectors(platform *Compiled, p *compiledPolicy, met []*scene) []*scene {
+	var scenes []*scene
+	for _, other := range platform.policies {
+		meets := func(s *scene) bool { return slices.Contains(s.with.policies, other) }
+		if len(scenes) == maxUnknown || other.selector == nil || len(other.errs) > 0 || other.isAudited() || slices.ContainsFunc(met, meets) || slices.ContainsFunc(scenes, meets) {
+			continue
+		}
+		set := map[string]string{}
+		maps.Copy(set, labelsFor(p.spec.NamespaceSelector))
+		maps.Copy(set, labelsFor(other.spec.NamespaceSelector))
+		ns := Namespace{Name: sampleNamespace, Labels: set}
+		if !platform.reaches(p, ns) || !platform.reaches(other, ns) {
+			continue
+		}
+		s := newScene(platform, p, ns, "a namespace with labels "+labels.Set(set).String())
+		s.madeUp, s.certain = true, p.selector == nil
+		scenes = append(scenes, s)
+	}
+	return scenes
 }
 
 // meetsSame: the policy meets the same others in both scenes.

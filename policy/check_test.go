@@ -315,3 +315,24 @@ func TestAnExpressionThatFailsForEverybodyIsRefused(t *testing.T) {
 	assert.NotEmpty(t, f.Warnings)
 	assert.NotEmpty(t, found(t, clusterwide("c", "{validations: [{expression: 'false'}]}"), refC).Errors)
 }
+
+// Which of two policies of the cluster is written last must not decide on whether their contradiction is found.
+func TestContradictionsOfClusterPoliciesAreFoundInAnyOrder(t *testing.T) {
+	everywhere, teaching := clusterwide("c", "{profiles: [{slug: gpu}]}"), clusterwide("d", "{namespaceSelector: {matchLabels: {tier: teaching}}, profiles: [{slug: gpu}]}")
+	refD := PolicyRef{Name: "d"}
+	for _, ref := range []PolicyRef{refC, refD} {
+		assert.NotEmpty(t, found(t, everywhere+teaching, ref).Errors, ref)
+	}
+	team := clusterwide("c", "{namespaceSelector: {matchLabels: {team: x}}, profiles: [{slug: gpu}]}")
+	for _, ref := range []PolicyRef{refC, refD} {
+		f := found(t, team+teaching, ref)
+		assert.Empty(t, f.Errors, ref)
+		assert.Contains(t, strings.Join(f.Warnings, "\n"), "in a namespace with labels team=x,tier=teaching: profile", ref)
+	}
+	both := Namespace{Name: "data", Labels: map[string]string{"team": "x", "tier": "teaching"}}
+	assert.NotEmpty(t, Compile(decoded(t, team+teaching)).Check(refC, Surroundings{Namespaces: []Namespace{both}}).Errors)
+	other := clusterwide("c", "{namespaceSelector: {matchLabels: {tier: research}}, profiles: [{slug: gpu}]}")
+	f := found(t, other+teaching, refC)
+	assert.Empty(t, f.Errors)
+	assert.Empty(t, f.Warnings, "no namespace has both")
+}

@@ -219,11 +219,11 @@ func withoutQuoted(text string) string {
 func (k *checker) meet(scenes []*scene) {
 	started := map[string]bool{}
 	var failures []failure
-	for _, s := range scenes {
-		failures = append(failures, k.play(s, started)...)
-		if k.cut {
-			k.warn("", fmt.Sprintf("has more choices than are tried (%d servers): the rest may turn out not to fit", k.fits))
-			break
+	for _, ordinary := range []bool{true, false} {
+		for _, s := range scenes {
+			if !k.cut {
+				failures = append(failures, k.play(s, ordinary, started)...)
+			}
 		}
 	}
 	failures = slices.DeleteFunc(failures, func(f failure) bool {
@@ -239,6 +239,15 @@ func (k *checker) meet(scenes []*scene) {
 		}
 	}
 	k.refuseForEverybody(scenes)
+}
+
+// tellCut names the first server that wasn't tried to the end.
+func (k *checker) tellCut(s *scene, t trial) {
+	who := "any user"
+	if !t.ordinary {
+		who = "unusual users and servers"
+	}
+	k.warn("", fmt.Sprintf("has more choices than are tried (%d servers): what comes after %s in %s for %s may turn out not to fit", k.fits, t.unit.path, s.title, who))
 }
 
 // where tells of a scene, before a failure there. Whoever writes a ClusterSpawnPolicy needs to know with whom to talk.
@@ -265,14 +274,18 @@ type failure struct {
 }
 
 // play tries all choices in one scene, and notes which could be started.
-func (k *checker) play(s *scene, started map[string]bool) []failure {
+func (k *checker) play(s *scene, ordinary bool, started map[string]bool) []failure {
 	var failures []failure
-	for _, t := range k.trials(s) {
-		if k.over() {
-			break
+	for _, t := range k.trials(s, ordinary) {
+		var found []failure
+		if !k.over() {
+			found = k.tryTyped(s, t)
 		}
-		found := k.tryTyped(s, t)
-		if len(found) == 0 && !k.cut {
+		if k.cut {
+			k.tellCut(s, t)
+			return append(failures, found...)
+		}
+		if len(found) == 0 {
 			started[t.choice] = true
 		}
 		failures = append(failures, found...)

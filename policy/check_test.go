@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -335,4 +336,20 @@ func TestContradictionsOfClusterPoliciesAreFoundInAnyOrder(t *testing.T) {
 	f := found(t, other+teaching, refC)
 	assert.Empty(t, f.Errors)
 	assert.Empty(t, f.Warnings, "no namespace has both")
+}
+
+// A broken profile is found before odd users of those before it are tried.
+func TestOrdinaryUsersAreTriedFirst(t *testing.T) {
+	var profiles strings.Builder
+	const most = 64
+	for i := range most {
+		fmt.Fprintf(&profiles, "{slug: p%d}, ", i)
+	}
+	c := Compile(decoded(t, baseline+namespaced("n", "{profiles: ["+profiles.String()+"{slug: bad, settings: {memGuarantee: 2Gi, memLimit: 1Gi}}]}")))
+	asked := 0
+	f := c.Check(refN, Surroundings{Namespaces: []Namespace{aliceIn("research").Namespace}, TimeIsUp: func() bool { asked++; return asked > most+4 }})
+	require.NotEmpty(t, f.Errors)
+	assert.Equal(t, "spec.profiles[64].settings.memGuarantee", f.Errors[0].Field)
+	assert.Contains(t, strings.Join(f.Warnings, "\n"), "what comes after spec.profiles[")
+	assert.Contains(t, strings.Join(f.Warnings, "\n"), "for unusual users")
 }

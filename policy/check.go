@@ -241,13 +241,13 @@ func (k *checker) meet(scenes []*scene) {
 	k.refuseForEverybody(scenes)
 }
 
-// tellCut names the first server that wasn't tried to the end.
+// tellCut names the first server that wasn't tried to the end. It comes first: of many warnings the last aren't shown.
 func (k *checker) tellCut(s *scene, t trial) {
 	who := "any user"
 	if !t.ordinary {
 		who = "unusual users and servers"
 	}
-	k.warn("", fmt.Sprintf("has more choices than are tried (%d servers): what comes after %s in %s for %s may turn out not to fit", k.fits, t.unit.path, s.title, who))
+	k.warnings = slices.Insert(k.warnings, 0, fmt.Sprintf("has more choices than are tried (%d servers): what comes after %s in %s for %s may turn out not to fit", k.fits, t.unit.path, s.title, who))
 }
 
 // where tells of a scene, before a failure there. Whoever writes a ClusterSpawnPolicy needs to know with whom to talk.

@@ -105,10 +105,11 @@ type checker struct {
 	cut  bool
 	// blamed is how many troubles of one server are looked into; omitted is the most that weren't.
 	blamed, omitted int
+	tally           tally
 }
 
 func newChecker(c *Compiled, p *compiledPolicy, s Surroundings) *checker {
-	k := &checker{all: c, policy: p, timeIsUp: s.TimeIsUp, said: map[string]bool{}, blamed: maxBlamed}
+	k := &checker{all: c, policy: p, timeIsUp: s.TimeIsUp, said: map[string]bool{}, blamed: maxBlamed, tally: tally{failed: map[string]int{}, reason: map[string]string{}}}
 	if s.Before != nil {
 		k.blamed = maxBlamedAnew
 	}
@@ -218,11 +219,11 @@ func withoutQuoted(text string) string {
 func (k *checker) meet(scenes []*scene) {
 	started := map[string]bool{}
 	var failures []failure
-	for _, s := range scenes {
-		failures = append(failures, k.play(s, started)...)
-		if k.cut {
-			k.warn("", fmt.Sprintf("has more choices than are tried (%d servers): the rest may turn out not to fit", k.fits))
-			break
+	for _, ordinary := range []bool{true, false} {
+		for _, s := range scenes {
+			if !k.cut {
+				failures = append(failures, k.play(s, ordinary, started)...)
+			}
 		}
 	}
 	failures = slices.DeleteFunc(failures, func(f failure) bool {
@@ -237,6 +238,16 @@ func (k *checker) meet(scenes []*scene) {
 			k.warn(f.path, f.scene.where(f.conflict, f.message)+f.message)
 		}
 	}
+	k.refuseForEverybody(scenes)
+}
+
+// tellCut names the first server that wasn't tried to the end. It comes first: of many warnings the last aren't shown.
+func (k *checker) tellCut(s *scene, t trial) {
+	who := "any user"
+	if !t.ordinary {
+		who = "unusual users and servers"
+	}
+	k.warnings = slices.Insert(k.warnings, 0, fmt.Sprintf("has more choices than are tried (%d servers): what comes after %s in %s for %s may turn out not to fit", k.fits, t.unit.path, s.title, who))
 }
 
 // where tells of a scene, before a failure there. Whoever writes a ClusterSpawnPolicy needs to know with whom to talk.
@@ -263,14 +274,18 @@ type failure struct {
 }
 
 // play tries all choices in one scene, and notes which could be started.
-func (k *checker) play(s *scene, started map[string]bool) []failure {
+func (k *checker) play(s *scene, ordinary bool, started map[string]bool) []failure {
 	var failures []failure
-	for _, t := range k.trials(s) {
-		if k.over() {
-			break
+	for _, t := range k.trials(s, ordinary) {
+		var found []failure
+		if !k.over() {
+			found = k.tryTyped(s, t)
 		}
-		found := k.tryTyped(s, t)
-		if len(found) == 0 && !k.cut {
+		if k.cut {
+			k.tellCut(s, t)
+			return append(failures, found...)
+		}
+		if len(found) == 0 {
 			started[t.choice] = true
 		}
 		failures = append(failures, found...)
@@ -312,6 +327,7 @@ func (k *checker) tryTyped(s *scene, t trial) []failure {
 // try makes one server, and gives the reasons that are this policy's own where it can't be made.
 func (k *checker) try(s *scene, t trial) []failure {
 	troubles := k.fit(s.with, s, t.identity)
+	k.count(troubles)
 	if len(troubles) == 0 {
 		k.look(s, t)
 		return nil

@@ -94,7 +94,31 @@ func scenesOfCluster(c *Compiled, p *compiledPolicy, known []Namespace) []*scene
 			beside = append(beside, s)
 		}
 	}
+	alone = append(alone, scenesOfSelectors(platform, p, alone)...)
 	return append(alone, beside...)
+}
+
+// scenesOfSelectors are for the ClusterSpawnPolicies that a policy meets in none of the scenes so far: a namespace that both select.
+// There is one sooner or later where the policy is for all of them; else only if somebody gives a namespace all the labels.
+func scenesOfSelectors(platform *Compiled, p *compiledPolicy, met []*scene) []*scene {
+	var scenes []*scene
+	for _, other := range platform.policies {
+		meets := func(s *scene) bool { return slices.Contains(s.with.policies, other) }
+		if len(scenes) == maxUnknown || other.selector == nil || len(other.errs) > 0 || other.isAudited() || slices.ContainsFunc(met, meets) || slices.ContainsFunc(scenes, meets) {
+			continue
+		}
+		set := map[string]string{}
+		maps.Copy(set, labelsFor(p.spec.NamespaceSelector))
+		maps.Copy(set, labelsFor(other.spec.NamespaceSelector))
+		ns := Namespace{Name: sampleNamespace, Labels: set}
+		if !platform.reaches(p, ns) || !platform.reaches(other, ns) {
+			continue
+		}
+		s := newScene(platform, p, ns, "a namespace with labels "+labels.Set(set).String())
+		s.madeUp, s.certain = true, p.selector == nil
+		scenes = append(scenes, s)
+	}
+	return scenes
 }
 
 // meetsSame: the policy meets the same others in both scenes.
@@ -284,8 +308,9 @@ func (s *scene) units() []unit {
 	return units
 }
 
-// trials are all servers to try in a scene.
-func (k *checker) trials(s *scene) []trial {
+// trials are the servers to try in a scene, for ordinary users or for the others. The ordinary ones of all scenes come first: where
+// there isn't time for all, a choice that nobody can start is found before one that a long name breaks.
+func (k *checker) trials(s *scene, ordinary bool) []trial {
 	var trials []trial
 	hubs := s.hubs()
 	for _, u := range s.units() {
@@ -303,8 +328,13 @@ func (k *checker) trials(s *scene) []trial {
 			}
 			return found
 		}
-		if !add("", hubs[0], ordinaryUser, "") {
-			k.unreachable(s, u)
+		if ordinary {
+			if !add("", hubs[0], ordinaryUser, "") {
+				k.unreachable(s, u)
+			}
+			continue
+		}
+		if _, found := s.person(hubs[0], ordinaryUser, u); !found {
 			continue
 		}
 		add("server", hubs[0], ordinaryUser, oddServer)

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -283,4 +284,72 @@ func TestANamespaceCantKeepThePlatformFromWriting(t *testing.T) {
 		namespaced("n", "{profiles: [{slug: gpu}]}"), refC)
 	assert.NotEmpty(t, f.Errors)
 	assert.Contains(t, f.Errors[0].Message, "ClusterSpawnPolicy d")
+}
+
+// An expression that fails with all users who are tried, and asks nothing about any, fails with everybody.
+func TestAnExpressionThatFailsForEverybodyIsRefused(t *testing.T) {
+	for spec, want := range map[string]string{
+		"{validations: [{expression: 'false', message: nope}]}":                                                        "spec.validations[0].expression: fails for everybody: nope",
+		`{validations: [{expression: "object.metadata.labels['nope'] == 'x'"}]}`:                                       "spec.validations[0].expression: fails for everybody: ",
+		`{mutations: [{patchType: JSONPatch, expression: "[JSONPatch{op: 'remove', path: '/spec/nodeSelector/a'}]"}]}`: "spec.mutations[0]",
+	} {
+		f := found(t, baseline+namespaced("n", spec), refN)
+		if assert.Len(t, f.Errors, 1, spec) {
+			assert.Contains(t, f.Errors[0].Field+": "+f.Errors[0].Message, want)
+			assert.NotContains(t, strings.Join(f.Warnings, "\n"), f.Errors[0].Field)
+		}
+	}
+	for name, text := range map[string]string{
+		"of users":       namespaced("n", `{validations: [{expression: "user.name.startsWith('student-')"}]}`),
+		"of a name":      namespaced("n", `{validations: [{expression: "object.metadata.name.startsWith('x')"}]}`),
+		"of the hub's":   namespaced("n", `{skeleton: Keep, validations: [{expression: "has(object.spec.priorityClassName)"}]}`),
+		"of computed":    namespaced("n", `{expressions: {"extraLabels[a]": "user.annotations[?'team'].orValue('none')"}, validations: [{expression: "object.metadata.labels['a'] != 'none'"}]}`),
+		"of one profile": namespaced("n", `{profiles: [{slug: a}, {slug: b, settings: {extraLabels: {l: m}}}], validations: [{expression: "'l' in object.metadata.labels"}]}`),
+	} {
+		f := found(t, baseline+text, refN)
+		assert.Empty(t, f.Errors, name)
+		assert.NotEmpty(t, f.Warnings, name)
+	}
+	// What all want of a pod, namespaces may give; that nobody gives it yet is no error of the platform's.
+	f := found(t, clusterwide("c", `{validations: [{expression: "'team' in object.metadata.labels"}]}`), refC)
+	assert.Empty(t, f.Errors)
+	assert.NotEmpty(t, f.Warnings)
+	assert.NotEmpty(t, found(t, clusterwide("c", "{validations: [{expression: 'false'}]}"), refC).Errors)
+}
+
+// Which of two policies of the cluster is written last must not decide on whether their contradiction is found.
+func TestContradictionsOfClusterPoliciesAreFoundInAnyOrder(t *testing.T) {
+	everywhere, teaching := clusterwide("c", "{profiles: [{slug: gpu}]}"), clusterwide("d", "{namespaceSelector: {matchLabels: {tier: teaching}}, profiles: [{slug: gpu}]}")
+	refD := PolicyRef{Name: "d"}
+	for _, ref := range []PolicyRef{refC, refD} {
+		assert.NotEmpty(t, found(t, everywhere+teaching, ref).Errors, ref)
+	}
+	team := clusterwide("c", "{namespaceSelector: {matchLabels: {team: x}}, profiles: [{slug: gpu}]}")
+	for _, ref := range []PolicyRef{refC, refD} {
+		f := found(t, team+teaching, ref)
+		assert.Empty(t, f.Errors, ref)
+		assert.Contains(t, strings.Join(f.Warnings, "\n"), "in a namespace with labels team=x,tier=teaching: profile", ref)
+	}
+	both := Namespace{Name: "data", Labels: map[string]string{"team": "x", "tier": "teaching"}}
+	assert.NotEmpty(t, Compile(decoded(t, team+teaching)).Check(refC, Surroundings{Namespaces: []Namespace{both}}).Errors)
+	other := clusterwide("c", "{namespaceSelector: {matchLabels: {tier: research}}, profiles: [{slug: gpu}]}")
+	f := found(t, other+teaching, refC)
+	assert.Empty(t, f.Errors)
+	assert.Empty(t, f.Warnings, "no namespace has both")
+}
+
+// A broken profile is found before odd users of those before it are tried.
+func TestOrdinaryUsersAreTriedFirst(t *testing.T) {
+	var profiles strings.Builder
+	const most = 64
+	for i := range most {
+		fmt.Fprintf(&profiles, "{slug: p%d}, ", i)
+	}
+	c := Compile(decoded(t, baseline+namespaced("n", "{profiles: ["+profiles.String()+"{slug: bad, settings: {memGuarantee: 2Gi, memLimit: 1Gi}}]}")))
+	asked := 0
+	f := c.Check(refN, Surroundings{Namespaces: []Namespace{aliceIn("research").Namespace}, TimeIsUp: func() bool { asked++; return asked > most+4 }})
+	require.NotEmpty(t, f.Errors)
+	assert.Equal(t, "spec.profiles[64].settings.memGuarantee", f.Errors[0].Field)
+	assert.Contains(t, strings.Join(f.Warnings, "\n"), "what comes after spec.profiles[")
+	assert.Contains(t, strings.Join(f.Warnings, "\n"), "for unusual users")
 }

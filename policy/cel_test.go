@@ -182,6 +182,17 @@ func TestMutationsChangeTheBuiltPod(t *testing.T) {
 	assert.Equal(t, []string{"spec.hostname"}, fieldsOf(verify(t, c, aliceIn("research"), stripped)), "what a mutation made is held too")
 }
 
+// What a user is called must not be read as a template, wherever it stands.
+func TestKeysOfExpressionsAreNoTemplates(t *testing.T) {
+	in := knowing(map[string]string{"a": "{unescaped_username}", "b": "{nothing}", "c": "{"})
+	r := fitted(t, compiled(t, baseline+namespaced("n", `{expressions: {
+		volumes: "user.annotations.transformMapEntry(k, v, {v: {'emptyDir': {}}})",
+		volumeMounts: "user.annotations.transformMapEntry(k, v, {v: {'mountPath': '/' + k}})"}}`)), in)
+	names := []string{r.Pod.Spec.Volumes[0].Name, r.Pod.Spec.Volumes[1].Name, r.Pod.Spec.Volumes[2].Name}
+	assert.ElementsMatch(t, []string{"{unescaped_username}", "{nothing}", "{"}, names)
+	assert.ElementsMatch(t, names, []string{notebook(r.Pod).VolumeMounts[0].Name, notebook(r.Pod).VolumeMounts[1].Name, notebook(r.Pod).VolumeMounts[2].Name})
+}
+
 func TestMutationsCanAddToEveryList(t *testing.T) {
 	c := compiled(t, baseline+namespaced("n", mutating(
 		adding("/spec/volumes/-", "{'name': dyn('x'), 'emptyDir': dyn({})}"),

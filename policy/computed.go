@@ -240,6 +240,9 @@ func (x *server) valuesOf(c *computing) ([]layer, []Denial) {
 		if definitions[e.setting].expand != nil || e.setting == "defaultUrl" || e.setting == "notebookDir" {
 			value = unexpanded(value)
 		}
+		if keyed, isMap := value.(tree); isMap && e.key == "" {
+			value = literallyNamed(keyed, definitions[e.setting].shape)
+		}
 		if e.key != "" {
 			value = tree{e.key: value}
 		}
@@ -280,6 +283,20 @@ func unexpanded(value any) any {
 		return out
 	}
 	return value
+}
+
+// literallyNamed gives items that are called by their keys names that stay as they are, since those keys are read as templates.
+func literallyNamed(keyed tree, s shape) tree {
+	if s != byName && s != byMountPath {
+		return keyed
+	}
+	out := maps.Clone(keyed)
+	for key, v := range keyed {
+		if item, isItem := v.(tree); isItem && isTemplate(key) {
+			out[key] = named(item, doubledBraces(key))
+		}
+	}
+	return out
 }
 
 // replaced gives the templates with others for some settings.

@@ -94,7 +94,7 @@ func TestExpressionsThatHaveNoValueDeny(t *testing.T) {
 		`{expressions: {uid: "int(user.name)"}}`:                                                                                    "ExpressionFailed spec.expressions[uid] int() can't read the text that it was given",
 		`{expressions: {image: "dyn(5)"}}`:                                                                                          "ExpressionFailed spec.expressions[image] gave what image can't be: ",
 		`{expressions: {volumes: "[{'nmae': 'x'}]"}}`:                                                                               "ExpressionFailed spec.expressions[volumes] gave what volumes[0].nmae can't be: ",
-		`{expressions: {slugScheme: "user.name"}}`:                                                                                  "ExpressionFailed slugScheme Unsupported value",
+		`{expressions: {slugScheme: "user.name"}}`:                                                                                  "ExpressionFailed spec.expressions[slugScheme] gave what slugScheme can't be: Unsupported value",
 		`{expressions: {tolerations: "dyn({'a': {'key': 'a'}})"}}`:                                                                  "ExpressionFailed spec.expressions[tolerations] must give a list, and gave a map",
 		`{matchConditions: [{name: a, expression: "user.annotations['a'] == 'b'"}]}`:                                                "ExpressionFailed spec.matchConditions[0] no such key: a",
 		`{validations: [{expression: "object.spec.nothing == 'a'"}]}`:                                                               "ExpressionFailed spec.validations[0].expression no such key: nothing",
@@ -106,6 +106,33 @@ func TestExpressionsThatHaveNoValueDeny(t *testing.T) {
 		assert.Contains(t, fmt.Sprint(d[0].Code, " ", d[0].Field, " ", d[0].Message), want)
 		assert.Equal(t, "course", d[0].Policy.Name, spec)
 	}
+}
+
+// What a user wrote is no path, and no reason to write pages.
+func TestWhatAnExpressionGaveIsNoField(t *testing.T) {
+	in := knowing(map[string]string{"v": strings.Repeat("v", 20_000)})
+	for _, spec := range []string{
+		`{expressions: {volumeMounts: "{user.annotations.v: {'name': 'a'}}"}}`,
+		`{expressions: {volumeMounts: "{user.annotations.v: {'nmae': 'a'}}"}}`,
+		`{defaults: {volumeMounts: {}}, expressions: {"volumeMounts": "[{'name': user.annotations.v}]"}}`,
+	} {
+		d := denied(t, compiled(t, baseline+namespaced("n", spec)), in)
+		assert.Equal(t, ExpressionFailed, d[0].Code)
+		assert.Equal(t, "spec.expressions[volumeMounts]", d[0].Field)
+		assert.Equal(t, "n", d[0].Policy.Name)
+		assert.Less(t, len(d[0].Message), 1000)
+	}
+}
+
+// The cluster's policy merged well before the namespace's expression had a value.
+func TestAnExpressionIsToBlameForWhatItsValueBreaks(t *testing.T) {
+	c := compiled(t, baseline+clusterwide("c", `{enforced: {tolerations: {a: {key: x}}}}`)+namespaced("n", `{expressions: {tolerations: "[{'key': 'y'}]"}}`))
+	d := denied(t, c, aliceIn("research"))
+	require.Len(t, d, 1)
+	assert.Equal(t, ExpressionFailed, d[0].Code)
+	assert.Equal(t, "SpawnPolicy research/n: spec.expressions[tolerations]: can't be merged with ClusterSpawnPolicy c, spec.enforced.tolerations: "+
+		`Invalid value: "map": SpawnPolicy research/n, spec.expressions[tolerations], gives a list, and its items have no name to merge by: `+
+		"write a list, which replaces it, or a map in both", d[0].String())
 }
 
 func TestExpressionsThatAreWrong(t *testing.T) {

@@ -94,7 +94,7 @@ func TestExpressionsThatHaveNoValueDeny(t *testing.T) {
 		`{expressions: {uid: "int(user.name)"}}`:                                                                                    "ExpressionFailed spec.expressions[uid] int() can't read the text that it was given",
 		`{expressions: {image: "dyn(5)"}}`:                                                                                          "ExpressionFailed spec.expressions[image] gave what image can't be: ",
 		`{expressions: {volumes: "[{'nmae': 'x'}]"}}`:                                                                               "ExpressionFailed spec.expressions[volumes] gave what volumes[0].nmae can't be: ",
-		`{expressions: {slugScheme: "user.name"}}`:                                                                                  "ExpressionFailed slugScheme Unsupported value",
+		`{expressions: {slugScheme: "user.name"}}`:                                                                                  "ExpressionFailed spec.expressions[slugScheme] gave what slugScheme can't be: Unsupported value",
 		`{expressions: {tolerations: "dyn({'a': {'key': 'a'}})"}}`:                                                                  "ExpressionFailed spec.expressions[tolerations] must give a list, and gave a map",
 		`{matchConditions: [{name: a, expression: "user.annotations['a'] == 'b'"}]}`:                                                "ExpressionFailed spec.matchConditions[0] no such key: a",
 		`{validations: [{expression: "object.spec.nothing == 'a'"}]}`:                                                               "ExpressionFailed spec.validations[0].expression no such key: nothing",
@@ -106,6 +106,33 @@ func TestExpressionsThatHaveNoValueDeny(t *testing.T) {
 		assert.Contains(t, fmt.Sprint(d[0].Code, " ", d[0].Field, " ", d[0].Message), want)
 		assert.Equal(t, "course", d[0].Policy.Name, spec)
 	}
+}
+
+// What a user wrote is no path, and no reason to write pages.
+func TestWhatAnExpressionGaveIsNoField(t *testing.T) {
+	in := knowing(map[string]string{"v": strings.Repeat("v", 20_000)})
+	for _, spec := range []string{
+		`{expressions: {volumeMounts: "{user.annotations.v: {'name': 'a'}}"}}`,
+		`{expressions: {volumeMounts: "{user.annotations.v: {'nmae': 'a'}}"}}`,
+		`{defaults: {volumeMounts: {}}, expressions: {"volumeMounts": "[{'name': user.annotations.v}]"}}`,
+	} {
+		d := denied(t, compiled(t, baseline+namespaced("n", spec)), in)
+		assert.Equal(t, ExpressionFailed, d[0].Code)
+		assert.Equal(t, "spec.expressions[volumeMounts]", d[0].Field)
+		assert.Equal(t, "n", d[0].Policy.Name)
+		assert.Less(t, len(d[0].Message), 1000)
+	}
+}
+
+// The cluster's policy merged well before the namespace's expression had a value.
+func TestAnExpressionIsToBlameForWhatItsValueBreaks(t *testing.T) {
+	c := compiled(t, baseline+clusterwide("c", `{enforced: {tolerations: {a: {key: x}}}}`)+namespaced("n", `{expressions: {tolerations: "[{'key': 'y'}]"}}`))
+	d := denied(t, c, aliceIn("research"))
+	require.Len(t, d, 1)
+	assert.Equal(t, ExpressionFailed, d[0].Code)
+	assert.Equal(t, "SpawnPolicy research/n: spec.expressions[tolerations]: can't be merged with ClusterSpawnPolicy c, spec.enforced.tolerations: "+
+		`Invalid value: "map": SpawnPolicy research/n, spec.expressions[tolerations], gives a list, and its items have no name to merge by: `+
+		"write a list, which replaces it, or a map in both", d[0].String())
 }
 
 func TestExpressionsThatAreWrong(t *testing.T) {
@@ -180,6 +207,17 @@ func TestMutationsChangeTheBuiltPod(t *testing.T) {
 	stripped := asStored(t, r.Pod)
 	stripped.Spec.Hostname = ""
 	assert.Equal(t, []string{"spec.hostname"}, fieldsOf(verify(t, c, aliceIn("research"), stripped)), "what a mutation made is held too")
+}
+
+// What a user is called must not be read as a template, wherever it stands.
+func TestKeysOfExpressionsAreNoTemplates(t *testing.T) {
+	in := knowing(map[string]string{"a": "{unescaped_username}", "b": "{nothing}", "c": "{"})
+	r := fitted(t, compiled(t, baseline+namespaced("n", `{expressions: {
+		volumes: "user.annotations.transformMapEntry(k, v, {v: {'emptyDir': {}}})",
+		volumeMounts: "user.annotations.transformMapEntry(k, v, {v: {'mountPath': '/' + k}})"}}`)), in)
+	names := []string{r.Pod.Spec.Volumes[0].Name, r.Pod.Spec.Volumes[1].Name, r.Pod.Spec.Volumes[2].Name}
+	assert.ElementsMatch(t, []string{"{unescaped_username}", "{nothing}", "{"}, names)
+	assert.ElementsMatch(t, names, []string{notebook(r.Pod).VolumeMounts[0].Name, notebook(r.Pod).VolumeMounts[1].Name, notebook(r.Pod).VolumeMounts[2].Name})
 }
 
 func TestMutationsCanAddToEveryList(t *testing.T) {
@@ -268,19 +306,20 @@ func TestKeepComputesAndMutates(t *testing.T) {
 	assert.Empty(t, verify(t, c, in, asStored(t, r.Pod)))
 }
 
-// The dearest that is admitted is still cut.
+// What each expression may cost is bounded, and what all of them may cost together.
 func TestARequestHasABudget(t *testing.T) {
 	spec := `{validations: [`
 	for range 60 {
 		spec += `{expression: "groups.all(a, groups.all(b, a != 'x' || b != 'y'))"},`
 	}
 	in := aliceIn("research")
-	for i := range 300 {
+	for i := range 130 {
 		in.Identity.Groups = append(in.Identity.Groups, fmt.Sprintf("group-%d", i))
 	}
 	d := denied(t, compiled(t, baseline+namespaced("n", strings.TrimSuffix(spec, ",")+"]}")), in)
 	assert.Equal(t, ExpressionFailed, d[0].Code)
 	assert.Contains(t, d[0].Message, "costs too much for this server")
+	assert.NotEqual(t, "spec.validations[0].expression", d[0].Field, "alone, each may cost as much")
 }
 
 // A condition without a value must not be a way past all that is enforced.

@@ -196,6 +196,7 @@ func (x *server) commonAnnotations(extra map[string]string) map[string]string {
 	annotations := make(map[string]string, len(extra)+len(identityAnnotations))
 	maps.Copy(annotations, extra)
 	annotations[AnnotationUsername] = x.in.Identity.User
+	delete(annotations, AnnotationServername)
 	if x.in.Identity.Server != "" {
 		annotations[AnnotationServername] = x.in.Identity.Server
 	}

@@ -106,3 +106,30 @@ func TestAClaimOfSomebodyElseIsNoHome(t *testing.T) {
 		})
 	}
 }
+
+// An empty part of an identity is left out, and an extra annotation must not fill it in.
+func TestExtraAnnotationsSayNothingOfIdentity(t *testing.T) {
+	const evil = "{hub.jupyter.org/username: bob, hub.jupyter.org/servername: lab, slipway.dev/groups: '[\"admins\"]', slipway.dev/profile: big, note: kept}"
+	for block, spec := range map[string]string{
+		"defaults": "{defaults: {storagePvcEnsure: true, storageExtraAnnotations: " + evil + ", extraAnnotations: " + evil + "}}",
+		"enforced": "{enforced: {storagePvcEnsure: true, storageExtraAnnotations: " + evil + ", extraAnnotations: " + evil + "}}",
+	} {
+		for mode, base := range map[string]string{"made": baseline, "kept": keeping} {
+			t.Run(mode+" "+block, func(t *testing.T) {
+				in := aliceIn("research")
+				if base == keeping {
+					in = keptInput(t, nil)
+				}
+				in.Identity.Server, in.Identity.Groups, in.Identity.Profile = "", nil, ""
+				r := fitted(t, compiled(t, base+namespaced("n", spec)), in)
+				for _, annotations := range []map[string]string{r.Claim.Annotations, r.Pod.Annotations} {
+					assert.Equal(t, in.Identity.User, annotations[AnnotationUsername])
+					assert.NotContains(t, annotations, AnnotationServername)
+					assert.Equal(t, "kept", annotations["note"])
+				}
+				assert.NotContains(t, r.Pod.Annotations, AnnotationGroups)
+				assert.NotContains(t, r.Pod.Annotations, AnnotationProfile)
+			})
+		}
+	}
+}

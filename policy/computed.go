@@ -176,7 +176,7 @@ func (x *server) compute() []Denial {
 	p := &plan{}
 	merged := p.merge(layers)
 	if len(p.errs) > 0 {
-		return p.errs
+		return blamedExpressions(p.errs, values, layers)
 	}
 	computed, errs := decodeSettings(merged, nil)
 	errs = append(errs, checkComplete(merged)...)
@@ -187,7 +187,12 @@ func (x *server) compute() []Denial {
 		x.templates = x.templates.replaced(ts, c.names)
 	}
 	for _, e := range errs {
-		denials = append(denials, denyf(ExpressionFailed, x.blamed(values, e.Field), e.Field, "%s", e.ErrorBody()))
+		setting := settingAt(e.Field)
+		d := denyf(ExpressionFailed, nil, setting, "gave what %s can't be: %s", shortened(e.Field), shortened(e.ErrorBody()))
+		if l := blamed(values, setting); l != nil {
+			d.Policy, d.Field = l.policy, l.block.path.String()
+		}
+		denials = append(denials, d)
 	}
 	if len(denials) > 0 {
 		return denials
@@ -211,16 +216,57 @@ func (x *server) take(computed *settings, names []string) {
 	x.s = &own
 }
 
-// blamed is the policy of the last expression for the setting that an error is about.
-func (x *server) blamed(values []layer, at string) *PolicyRef {
+// blamed is the last expression for a setting; nil where none gave it.
+func blamed(values []layer, setting string) *layer {
 	for i := range slices.Backward(values) {
-		for setting := range values[i].block.tree {
-			if at == setting || strings.HasPrefix(at, setting+"[") || strings.HasPrefix(at, setting+".") {
-				return values[i].policy
-			}
+		if _, gives := values[i].block.tree[setting]; gives {
+			return &values[i]
 		}
 	}
 	return nil
+}
+
+// blamedExpressions turns errors of merging into those of the expressions whose values couldn't be merged: without them, the
+// same layers had been merged before.
+func blamedExpressions(denials []Denial, values, layers []layer) []Denial {
+	for i, d := range denials {
+		for j := range layers {
+			l := &layers[j]
+			below, found := strings.CutPrefix(d.Field, l.block.path.String()+".")
+			if !found || l.policy == nil || d.Policy == nil || *l.policy != *d.Policy {
+				continue
+			}
+			e := blamed(values, settingAt(below))
+			if e == nil {
+				continue
+			}
+			message := shortened(d.Message)
+			if e.block.path != l.block.path {
+				message = "can't be merged with " + d.Policy.String() + ", " + shortened(d.Field) + ": " + message
+			}
+			denials[i] = denyf(ExpressionFailed, e.policy, e.block.path.String(), "%s", message)
+			break
+		}
+	}
+	return denials
+}
+
+// settingAt is the setting that a path into settings begins with.
+func settingAt(path string) string {
+	if end := strings.IndexAny(path, ".["); end >= 0 {
+		return path[:end]
+	}
+	return path
+}
+
+// maxQuoted bounds what a message repeats of an expression's value, in bytes: it may be whatever a user wrote.
+const maxQuoted = 400
+
+func shortened(text string) string {
+	if len(text) <= maxQuoted {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxQuoted], "") + "…"
 }
 
 // valuesOf gives one layer for each expression that says something.
@@ -240,6 +286,9 @@ func (x *server) valuesOf(c *computing) ([]layer, []Denial) {
 		if definitions[e.setting].expand != nil || e.setting == "defaultUrl" || e.setting == "notebookDir" {
 			value = unexpanded(value)
 		}
+		if keyed, isMap := value.(tree); isMap && e.key == "" {
+			value = literallyNamed(keyed, definitions[e.setting].shape)
+		}
 		if e.key != "" {
 			value = tree{e.key: value}
 		}
@@ -250,7 +299,7 @@ func (x *server) valuesOf(c *computing) ([]layer, []Denial) {
 		}
 		if _, errs := decodeSettings(t, nil); len(errs) > 0 {
 			for _, wrong := range errs {
-				d := denyf(ExpressionFailed, e.policy, e.path.String(), "gave what %s can't be: %s", wrong.Field, wrong.ErrorBody())
+				d := denyf(ExpressionFailed, e.policy, e.path.String(), "gave what %s can't be: %s", shortened(wrong.Field), shortened(wrong.ErrorBody()))
 				d.always = wrong.Type == field.ErrorTypeTypeInvalid || strings.HasPrefix(wrong.Detail, "unknown field")
 				denials = append(denials, d)
 			}
@@ -280,6 +329,20 @@ func unexpanded(value any) any {
 		return out
 	}
 	return value
+}
+
+// literallyNamed gives items that are called by their keys names that stay as they are, since those keys are read as templates.
+func literallyNamed(keyed tree, s shape) tree {
+	if s != byName && s != byMountPath {
+		return keyed
+	}
+	out := maps.Clone(keyed)
+	for key, v := range keyed {
+		if item, isItem := v.(tree); isItem && isTemplate(key) {
+			out[key] = named(item, doubledBraces(key))
+		}
+	}
+	return out
 }
 
 // replaced gives the templates with others for some settings.

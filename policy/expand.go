@@ -216,10 +216,41 @@ func (x *server) expandAll() []Denial {
 		v.Field(at).Set(e.expanded(v.Field(at)))
 		if e.err != nil {
 			denials = append(denials, denyf(TemplateInvalid, nil, v.Type().Field(at).Tag.Get("json"), "%v", e.err))
+			continue
+		}
+		if id := repeated(v.Field(at).Interface()); id != "" {
+			denials = append(denials, denyf(TemplateInvalid, nil, v.Type().Field(at).Tag.Get("json"),
+				"gives %q twice once its templates are filled in: of the policies' two items there, give one another name or place", id))
 		}
 	}
 	x.s = &own
 	return denials
+}
+
+// repeated is the identity that two items of an expanded setting have; "" where there is none. Layers are merged before names are
+// expanded, so a weaker layer's item could otherwise stand in the place of an enforced one.
+func repeated(setting any) string {
+	switch items := setting.(type) {
+	case []corev1.Volume:
+		return firstRepeated(items, volumeName)
+	case []corev1.VolumeMount:
+		return firstRepeated(items, mountPath)
+	case []corev1.Container:
+		return firstRepeated(items, func(c *corev1.Container) string { return c.Name })
+	}
+	return ""
+}
+
+func firstRepeated[V any](items []V, id func(*V) string) string {
+	seen := make(map[string]bool, len(items))
+	for i := range items {
+		name := id(&items[i])
+		if name != "" && seen[name] {
+			return name
+		}
+		seen[name] = true
+	}
+	return ""
 }
 
 // expander copies a value and expands the strings in it. Keys of maps are kept, as upstream.

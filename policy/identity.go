@@ -160,12 +160,14 @@ func (x *server) ownLabels() map[string]string {
 	return labels
 }
 
-// podAnnotations are those of the fitted pod: identity, the policies that made it, and the policy's own.
+// podAnnotations are those of the fitted pod: identity, the policies that made it, and the policy's own. Those can't say of a
+// server what its skeleton left out.
 func (x *server) podAnnotations() map[string]string {
 	annotations := maps.Clone(x.s.ExtraAnnotations)
 	if annotations == nil {
 		annotations = map[string]string{}
 	}
+	maps.DeleteFunc(annotations, func(key, _ string) bool { return IsIdentityAnnotation(key) })
 	maps.Copy(annotations, x.in.Identity.Annotations())
 	annotations[AnnotationApplied] = x.applied()
 	return annotations

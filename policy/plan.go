@@ -192,12 +192,20 @@ func namingLists(errs field.ErrorList, weaker []layer) field.ErrorList {
 		setting := e.Field[strings.LastIndexByte(e.Field, '.')+1:]
 		for _, l := range slices.Backward(weaker) {
 			if _, isList := l.block.tree[setting].([]any); isList && l.policy != nil {
-				e.Detail = strings.Replace(e.Detail, weakerLayer, l.policy.String()+", "+l.block.path.Child(setting).String()+",", 1)
+				e.Detail = strings.Replace(e.Detail, weakerLayer, l.policy.String()+", "+l.at(setting)+",", 1)
 				break
 			}
 		}
 	}
 	return errs
+}
+
+// at is where the layer says something of a setting.
+func (l *layer) at(setting string) string {
+	if l.name == layerExpression {
+		return l.block.path.String()
+	}
+	return l.block.path.Child(setting).String()
 }
 
 func (p *plan) blame(policy *PolicyRef, errs field.ErrorList) {

@@ -416,6 +416,26 @@ var templates = []attempt{
 			world.RequireDenied(t, err, policy.PolicyInvalid, "spec.defaults.workingDir")
 		}
 	}},
+	{"the name that an enforced volume has once its template is filled in", func(t *testing.T, w *world.World) {
+		ns := w.Namespace(t)
+		w.PutUnjudged(t, ns, world.HubLaunches, `
+kind: ClusterSpawnPolicy
+metadata: {name: enforce-NAMESPACE}
+spec:
+  namespaceSelector: {matchLabels: {test: NAMESPACE}}
+  defaults: {image: a}
+  enforced: {volumes: {"v-{username}": {emptyDir: {}}}}`)
+		for _, spec := range []string{
+			`{defaults: {volumes: {v-alice: {hostPath: {path: /}}}}}`,
+			`{expressions: {volumes: "[{'name': dyn('v-alice'), 'hostPath': dyn({'path': '/'})}]"}}`,
+		} {
+			client := w.Policies("SpawnPolicy", ns)
+			w.PutUnjudged(t, ns, "\nkind: SpawnPolicy\nmetadata: {name: t}\nspec: "+spec+"\n")
+			_, err := w.Launch(t, ns, nil)
+			require.NoError(t, client.Delete(t.Context(), "t", metav1.DeleteOptions{}))
+			world.RequireDenied(t, err, policy.TemplateInvalid, "volumes")
+		}
+	}},
 	{"expressions and mutations of a namespace against what the cluster enforces", func(t *testing.T, w *world.World) {
 		ns := w.Namespace(t)
 		w.PutUnjudged(t, ns, world.HubLaunches, `

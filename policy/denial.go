@@ -96,6 +96,16 @@ func (d Denial) String() string {
 	return s
 }
 
+// maxMessage bounds a denial's message, in bytes: it may quote what somebody typed.
+const maxMessage = 2048
+
+func bounded(message string) string {
+	if len(message) <= maxMessage {
+		return message
+	}
+	return strings.ToValidUTF8(message[:maxMessage-len("…")], "") + "…"
+}
+
 func denyf(code Code, policy *PolicyRef, field, format string, args ...any) Denial {
-	return Denial{Code: code, Policy: policy, Field: field, Message: fmt.Sprintf(format, args...)}
+	return Denial{Code: code, Policy: policy, Field: field, Message: bounded(fmt.Sprintf(format, args...))}
 }

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"strings"
+	"unicode"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -77,6 +78,7 @@ func (x *server) validate(pod *corev1.Pod) []Denial {
 				if object, err = asObject(pod); err != nil {
 					return []Denial{denyf(ExpressionFailed, &p.ref, p.validations[i].path.String(), "%v", err)}
 				}
+				appendable(object)
 			}
 			if d := x.validateBy(p, &p.validations[i], object); d != nil {
 				denials = append(denials, *d)
@@ -84,6 +86,12 @@ func (x *server) validate(pod *corev1.Pod) []Denial {
 		}
 	}
 	return denials
+}
+
+// isBreak: a message is one line.
+func isBreak(r rune) bool {
+	const lineSeparator, paragraphSeparator = '\u2028', '\u2029'
+	return unicode.IsControl(r) || r == lineSeparator || r == paragraphSeparator
 }
 
 func (x *server) validateBy(p *compiledPolicy, v *compiledValidation, object map[string]any) *Denial {
@@ -99,7 +107,7 @@ func (x *server) validateBy(p *compiledPolicy, v *compiledValidation, object map
 	message := v.message
 	if v.messageProgram != nil {
 		text, err := v.messageProgram.Text(&run.variables, object, &run.budget)
-		if err == nil && strings.TrimSpace(text) != "" && !strings.Contains(text, "\n") && len(text) <= maxValidationMessage {
+		if err == nil && strings.TrimSpace(text) != "" && !strings.ContainsFunc(text, isBreak) && len(text) <= maxValidationMessage {
 			message = text
 		}
 	}

@@ -184,7 +184,8 @@ type SpawnPolicySpec struct {
 	// +optional
 	Constraints *Constraints `json:"constraints,omitempty"`
 
-	// Validations are CEL expressions over the final pod that deny it when false. Variables: as for mutations.
+	// Validations are CEL expressions over the pod that deny it when false: over the fitted one, where what the API server
+	// fills in is still missing (object.spec.?x.orValue(y)), and over the final one. Variables: as for mutations.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64

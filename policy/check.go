@@ -252,16 +252,16 @@ func (k *checker) tellCut(s *scene, t trial) {
 
 // where tells of a scene, before a failure there. Whoever writes a ClusterSpawnPolicy needs to know with whom to talk.
 func (s *scene) where(conflict bool, message string) string {
-	title := s.title
+	parts := []string{"in " + s.title}
 	for _, p := range s.with.policies {
 		if s.beside && !p.cluster && !strings.Contains(message, p.ref.String()) {
-			title += ", beside " + p.ref.String()
+			parts = append(parts, "beside "+p.ref.String())
 		}
 	}
 	if s.beside && conflict {
-		title += ", where servers are denied then"
+		parts = append(parts, "where servers are denied then")
 	}
-	return "in " + title + ": "
+	return strings.Join(parts, ", ") + ": "
 }
 
 // failure is a server that couldn't be made, by this policy's fault.

@@ -308,6 +308,16 @@ func (s *scene) units() []unit {
 	return units
 }
 
+// trial is a server for somebody who chooses this; it isn't possible where what the choice takes can't be guessed.
+func (u unit) trial(id Identity, kind string) (t trial, possible bool) {
+	t = trial{identity: id, unit: u, choice: u.path + " " + kind, ordinary: kind == ""}
+	if u.option == nil || u.choice != nil {
+		return t, true
+	}
+	t.typed = u.texts()
+	return t, len(t.typed) > 0
+}
+
 // trials are the servers to try in a scene, for ordinary users or for the others. The ordinary ones of all scenes come first: where
 // there isn't time for all, a choice that nobody can start is found before one that a long name breaks.
 func (k *checker) trials(s *scene, ordinary bool) []trial {
@@ -316,14 +326,8 @@ func (k *checker) trials(s *scene, ordinary bool) []trial {
 	for _, u := range s.units() {
 		add := func(kind, hub, user, server string, also ...*compiledPolicy) bool {
 			id, found := s.person(hub, user, u, also...)
-			if found {
-				id.Server = server
-				t := trial{identity: id, unit: u, choice: u.path + " " + kind, ordinary: kind == ""}
-				if u.option != nil && u.choice == nil {
-					if t.typed = u.texts(); len(t.typed) == 0 {
-						return true // what it takes can't be guessed
-					}
-				}
+			id.Server = server
+			if t, possible := u.trial(id, kind); found && possible {
 				trials = append(trials, t)
 			}
 			return found

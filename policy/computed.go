@@ -283,31 +283,43 @@ func (x *server) valuesOf(c *computing) ([]layer, []Denial) {
 		if value == nil {
 			continue
 		}
-		if definitions[e.setting].expand != nil || e.setting == "defaultUrl" || e.setting == "notebookDir" {
-			value = unexpanded(value)
-		}
-		if keyed, isMap := value.(tree); isMap && e.key == "" {
-			value = literallyNamed(keyed, definitions[e.setting].shape)
-		}
-		if e.key != "" {
-			value = tree{e.key: value}
-		}
-		t := tree{e.setting: value}
-		if _, isMap := value.(tree); isMap && definitions[e.setting].shape == anonymous {
-			denials = append(denials, denyf(ExpressionFailed, e.policy, e.path.String(), "must give a list, and gave a map"))
-			continue
-		}
-		if _, errs := decodeSettings(t, nil); len(errs) > 0 {
-			for _, wrong := range errs {
-				d := denyf(ExpressionFailed, e.policy, e.path.String(), "gave what %s can't be: %s", shortened(wrong.Field), shortened(wrong.ErrorBody()))
-				d.always = wrong.Type == field.ErrorTypeTypeInvalid || strings.HasPrefix(wrong.Detail, "unknown field")
-				denials = append(denials, d)
-			}
+		t := tree{e.setting: e.settable(value)}
+		if wrong := e.misfits(t); len(wrong) > 0 {
+			denials = append(denials, wrong...)
 			continue
 		}
 		values = append(values, layer{name: layerExpression, policy: e.policy, block: block{tree: t, path: e.path}})
 	}
 	return values, denials
+}
+
+// settable gives a value as a settings block has it, in which nothing is a template.
+func (e *owned) settable(value any) any {
+	if definitions[e.setting].expand != nil || e.setting == "defaultUrl" || e.setting == "notebookDir" {
+		value = unexpanded(value)
+	}
+	if e.key != "" {
+		return tree{e.key: value}
+	}
+	if keyed, isMap := value.(tree); isMap {
+		return literallyNamed(keyed, definitions[e.setting].shape)
+	}
+	return value
+}
+
+// misfits are the reasons why a setting can't have the value that was computed for it.
+func (e *owned) misfits(t tree) []Denial {
+	if _, isMap := t[e.setting].(tree); isMap && definitions[e.setting].shape == anonymous {
+		return []Denial{denyf(ExpressionFailed, e.policy, e.path.String(), "must give a list, and gave a map")}
+	}
+	var denials []Denial
+	_, errs := decodeSettings(t, nil)
+	for _, wrong := range errs {
+		d := denyf(ExpressionFailed, e.policy, e.path.String(), "gave what %s can't be: %s", shortened(wrong.Field), shortened(wrong.ErrorBody()))
+		d.always = wrong.Type == field.ErrorTypeTypeInvalid || strings.HasPrefix(wrong.Detail, "unknown field")
+		denials = append(denials, d)
+	}
+	return denials
 }
 
 // unexpanded doubles the braces of text, so that it stays as it is when templates are expanded.

@@ -50,7 +50,7 @@ func walkQuantities(v reflect.Value, path *field.Path, visit func(*resource.Quan
 			walkQuantities(it.Value(), path.Key(it.Key().String()), visit)
 		}
 	case reflect.Struct:
-		for i := range v.NumField() { //nolint:modernize // the values are wanted
+		for i := range v.NumField() {
 			f, at := v.Type().Field(i), path
 			if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" {
 				at = path.Child(name)

@@ -69,8 +69,11 @@ func putDocuments(t *testing.T, w *world.World, text []byte) {
 			continue
 		}
 		client := w.Policies(object.GetKind(), object.GetNamespace())
-		_, err := client.Create(t.Context(), object, metav1.CreateOptions{FieldValidation: metav1.FieldValidationStrict})
-		require.NoError(t, err)
+		// It may be judged before one that came, or went, a moment ago was seen to.
+		require.NoError(t, world.Eventually(t.Context(), func() error {
+			_, err := client.Create(t.Context(), object, metav1.CreateOptions{FieldValidation: metav1.FieldValidationStrict})
+			return err
+		}))
 		t.Cleanup(func() {
 			assert.NoError(t, client.Delete(context.WithoutCancel(t.Context()), object.GetName(), metav1.DeleteOptions{}))
 		})

@@ -36,12 +36,8 @@ func (w *World) Put(t *testing.T, namespace string, manifests ...string) {
 	t.Helper()
 	for _, m := range manifests {
 		for doc := range strings.SplitSeq(m, "\n---") {
-			err := w.TryPut(t, namespace, doc)
-			if err != nil && strings.Contains(err.Error(), "Slipway PolicyInvalid: ") {
-				w.Settle(t) // it was judged without one that came a moment before
-				err = w.TryPut(t, namespace, doc)
-			}
-			require.NoError(t, err)
+			// It may be judged before one that came, or went, a moment ago was seen to.
+			require.NoError(t, Eventually(t.Context(), func() error { return w.TryPut(t, namespace, doc) }))
 		}
 	}
 	w.Settle(t)

@@ -14,7 +14,7 @@ import (
 // optional is a profile whose user chooses an image, or types one that the pattern lets through.
 func optional(pattern, template string) tree {
 	settings := tree{
-		"image": "{value}", "nodeSelector": tree{"typed": "{value}"}, "workingDir": "/work/{value}",
+		"image": "{value}", "nodeSelector": tree{"typed": "{value}"}, "workingDir": "/srv/{value}",
 		"environment": tree{"TYPED": "{value}", "MORE": template}, "extraAnnotations": tree{"typed": "{value}", "user": "{unescaped_username}"},
 		"volumes": tree{"v": tree{"hostPath": tree{"path": "/x/{value}/y"}}},
 	}
@@ -73,6 +73,6 @@ func FuzzOptions(f *testing.F) {
 		require.Equal(t, typed, r.Pod.Annotations["typed"])
 		require.Equal(t, user, r.Pod.Annotations["user"])
 		require.Equal(t, "/x/"+typed+"/y", volume(r.Pod, "v").HostPath.Path)
-		require.Equal(t, strings.TrimRight("/work/"+typed, "-"), strings.TrimRight(notebook(r.Pod).WorkingDir, "-"))
+		require.Equal(t, strings.TrimRight("/srv/"+typed, "-"), strings.TrimRight(notebook(r.Pod).WorkingDir, "-"))
 	})
 }

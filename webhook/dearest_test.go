@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-logr/logr"
-	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
@@ -19,7 +17,7 @@ import (
 // computes is a policy with these fields that a mutator fits pods by.
 func computes(t testing.TB, spec string) *mutator {
 	t.Helper()
-	decoded, err := policy.Decode("computes.yaml", []byte(`
+	return mutatorBy(t, `
 apiVersion: slipway.dev/v1alpha1
 kind: ClusterSpawnPolicy
 metadata: {name: launches}
@@ -28,12 +26,7 @@ spec: {launchers: [{serviceAccount: {namespace: jupyter, name: hub}, mayAssertGr
 apiVersion: slipway.dev/v1alpha1
 kind: SpawnPolicy
 metadata: {name: computes, namespace: research}
-spec: `+spec))
-	require.NoError(t, err)
-	p := &policies{}
-	p.current.Store(&policySet{compiled: policy.Compile(decoded)})
-	require.Empty(t, p.current.Load().compiled.Errors())
-	return &mutator{decider{engine: p, namespaces: research{}, claims: noClaims{}, log: logr.Discard()}}
+spec: `+spec)
 }
 
 // walking are n validations that each walk through the user's groups twice, one walk inside the other.

@@ -20,7 +20,7 @@ import (
 // keeper keeps the pods of the hub and changes of them what spec says, in YAML's flow form.
 func keeper(t testing.TB, spec string) *mutator {
 	t.Helper()
-	decoded, err := policy.Decode("keep.yaml", []byte(`
+	return mutatorBy(t, `
 apiVersion: slipway.dev/v1alpha1
 kind: ClusterSpawnPolicy
 metadata: {name: keep}
@@ -31,7 +31,13 @@ spec:
 apiVersion: slipway.dev/v1alpha1
 kind: ClusterSpawnPolicy
 metadata: {name: more}
-spec: `+spec))
+spec: `+spec)
+}
+
+// mutatorBy fits pods by these policies, which must be valid.
+func mutatorBy(t testing.TB, text string) *mutator {
+	t.Helper()
+	decoded, err := policy.Decode("policies.yaml", []byte(text))
 	require.NoError(t, err)
 	p := &policies{}
 	p.current.Store(&policySet{compiled: policy.Compile(decoded)})

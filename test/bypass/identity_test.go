@@ -429,10 +429,7 @@ spec:
 			`{defaults: {volumes: {v-alice: {hostPath: {path: /}}}}}`,
 			`{expressions: {volumes: "[{'name': dyn('v-alice'), 'hostPath': dyn({'path': '/'})}]"}}`,
 		} {
-			client := w.Policies("SpawnPolicy", ns)
-			w.PutUnjudged(t, ns, "\nkind: SpawnPolicy\nmetadata: {name: t}\nspec: "+spec+"\n")
-			_, err := w.Launch(t, ns, nil)
-			require.NoError(t, client.Delete(t.Context(), "t", metav1.DeleteOptions{}))
+			_, err := launchUnder(t, w, ns, spec)
 			world.RequireDenied(t, err, policy.TemplateInvalid, "volumes")
 		}
 	}},
@@ -462,10 +459,7 @@ spec:
 			mutating("/metadata/annotations/hub.jupyter.org~1username", "'bob'"):              policy.ExpressionFailed,
 			mutating("/metadata/ownerReferences", "[{'name': 'x'}]"):                          policy.ExpressionFailed,
 		} {
-			client := w.Policies("SpawnPolicy", ns)
-			w.PutUnjudged(t, ns, "\nkind: SpawnPolicy\nmetadata: {name: t}\nspec: "+spec+"\n")
-			pod, err := w.Launch(t, ns, nil)
-			require.NoError(t, client.Delete(t.Context(), "t", metav1.DeleteOptions{}))
+			pod, err := launchUnder(t, w, ns, spec)
 			if code != "" {
 				require.Error(t, err, spec)
 				assert.True(t, slices.ContainsFunc(world.AsDenied(t, err).Reasons, func(r policy.Denial) bool { return r.Code == code }), "%s: %v", spec, err)
@@ -513,6 +507,15 @@ spec: {validations: [{expression: "groups.all(a, groups.all(b, a != 'x' || b != 
 		world.RequireDenied(t, err, policy.ExpressionFailed, "spec.validations[0].expression")
 		assert.Less(t, time.Since(started), 4*time.Second)
 	}},
+}
+
+// launchUnder starts alice's server while a namespace has one more policy.
+func launchUnder(t *testing.T, w *world.World, ns, spec string) (*corev1.Pod, error) {
+	t.Helper()
+	w.PutUnjudged(t, ns, "\nkind: SpawnPolicy\nmetadata: {name: t}\nspec: "+spec+"\n")
+	pod, err := w.Launch(t, ns, nil)
+	require.NoError(t, w.Policies("SpawnPolicy", ns).Delete(t.Context(), "t", metav1.DeleteOptions{}))
+	return pod, err
 }
 
 // mutating is a policy with one JSONPatch.

@@ -3,15 +3,11 @@ package policy
 import (
 	"fmt"
 	"maps"
-	"path"
-	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation"
 )
@@ -196,113 +192,6 @@ func (f *flaws) variableSource(where string, from []source, e *corev1.EnvVar) {
 	}
 }
 
-func (f *flaws) volumes() {
-	seen := map[string]bool{}
-	for i := range f.pod.Spec.Volumes {
-		v := &f.pod.Spec.Volumes[i]
-		where := "spec.volumes[" + v.Name + "]"
-		from := func(rest string) []source {
-			return []source{{"extraPodConfig", "volumes", fmt.Sprintf("[%d]%s", i, rest)}, {"volumes", v.Name, rest}}
-		}
-		if problems := validation.IsDNS1123Label(v.Name); len(problems) > 0 {
-			f.addf(where, from(""), "%q is no volume's name: %s", v.Name, inShort(problems))
-		}
-		if seen[v.Name] {
-			f.addf(where, from(""), "two volumes are called %s: rename one", v.Name)
-		}
-		seen[v.Name] = true
-		if sources := volumeSources(&v.VolumeSource); len(sources) > 1 {
-			f.addf(where, from(""), "volume %s has %d sources, %s: keep one, and take the others of weaker layers away with unset", v.Name, len(sources), strings.Join(sources, " and "))
-		}
-		for _, need := range volumeNeeds(v) {
-			if need.value == "" {
-				f.addf(where+need.rest, from(need.rest), "volume %s needs it: %s", v.Name, need.what)
-			}
-		}
-	}
-}
-
-// volumeSources are the names of the sources that a volume has.
-func volumeSources(s *corev1.VolumeSource) []string {
-	var names []string
-	v := reflect.ValueOf(s).Elem()
-	for name, at := range volumeSourceFields {
-		if !v.Field(at).IsNil() {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
-}
-
-var volumeSourceFields = jsonFields(reflect.TypeFor[corev1.VolumeSource]())
-
-// need is a field without which a volume is invalid.
-type need struct{ rest, value, what string }
-
-func volumeNeeds(v *corev1.Volume) []need {
-	var needs []need
-	if s := v.PersistentVolumeClaim; s != nil {
-		needs = append(needs, need{".persistentVolumeClaim.claimName", s.ClaimName, `name the claim, "{pvc_name}" for the user's own`})
-	}
-	if s := v.Secret; s != nil {
-		needs = append(needs, need{".secret.secretName", s.SecretName, "name the Secret"})
-	}
-	if s := v.ConfigMap; s != nil {
-		needs = append(needs, need{".configMap.name", s.Name, "name the ConfigMap"})
-	}
-	if s := v.HostPath; s != nil {
-		needs = append(needs, need{".hostPath.path", s.Path, "name the folder of the node"})
-	}
-	if s := v.NFS; s != nil {
-		needs = append(needs, need{".nfs.server", s.Server, "name the NFS server"}, need{".nfs.path", s.Path, "name the folder of the NFS server"})
-	}
-	return needs
-}
-
-func (f *flaws) mounts(at spot, c *corev1.Container) {
-	first := map[string]string{}
-	for i := range c.VolumeMounts {
-		m := &c.VolumeMounts[i]
-		where := fmt.Sprintf("%s.volumeMounts[%d]", at.path, i)
-		from := at.from("volumeMounts", fmt.Sprintf("[%d]", i), source{"volumeMounts", mountPath(m), ""})
-		known := slices.ContainsFunc(f.pod.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == m.Name })
-		if !known {
-			f.addf(where, from, "volume %q is mounted at %s, and no layer defines it: add it to volumes, or take the mount out%s", m.Name, m.MountPath, f.likeVolume(m.Name))
-		}
-		if before, twice := first[m.MountPath]; twice {
-			f.addf(where, from, "volumes %s and %s are both mounted at %s: take one of them out", before, m.Name, m.MountPath)
-		}
-		first[m.MountPath] = m.Name
-		switch {
-		case m.MountPath == "":
-			f.addf(where, from, "volume %s is mounted nowhere: give the mount a mountPath", m.Name)
-		case strings.Contains(m.MountPath, ":"):
-			f.addf(where, from, "mountPath %q has a colon, which no mount may have: name another folder", m.MountPath)
-		}
-		f.subPath(where, from, m)
-	}
-}
-
-func (f *flaws) likeVolume(name string) string {
-	names := make([]string, 0, len(f.pod.Spec.Volumes))
-	for i := range f.pod.Spec.Volumes {
-		names = append(names, f.pod.Spec.Volumes[i].Name)
-	}
-	return didYouMean(name, names)
-}
-
-func (f *flaws) subPath(where string, from []source, m *corev1.VolumeMount) {
-	if m.SubPath != "" && m.SubPathExpr != "" {
-		f.addf(where, from, "the mount has subPath and subPathExpr: take one of them out")
-	}
-	for _, sub := range []string{m.SubPath, m.SubPathExpr} {
-		if path.IsAbs(sub) || slices.Contains(strings.Split(sub, "/"), "..") {
-			f.addf(where, from, "subPath %q must be a folder inside the volume: write it without / at the start and without ..", sub)
-		}
-	}
-}
-
 // notebookResource are the settings that a resource of the notebook comes from.
 func notebookResource(list string, name corev1.ResourceName) source {
 	setting := map[string]string{
@@ -453,117 +342,6 @@ func (f *flaws) handler(where string, from []source, set []bool, exec *corev1.Ex
 		f.addf(where, from, "says %d things to do, and must say one: exec, httpGet or tcpSocket", n)
 	case exec != nil && len(exec.Command) == 0:
 		f.addf(where, from, "exec needs a command")
-	}
-}
-
-func (f *flaws) nodeSelector() {
-	for _, key := range slices.Sorted(maps.Keys(f.pod.Spec.NodeSelector)) {
-		f.label("spec.nodeSelector["+key+"]", []source{{"extraPodConfig", "nodeSelector", "[" + key + "]"}, {"nodeSelector", key, ""}}, key, f.pod.Spec.NodeSelector[key])
-	}
-}
-
-func (f *flaws) tolerations() {
-	for i, t := range f.pod.Spec.Tolerations {
-		where := fmt.Sprintf("spec.tolerations[%d]", i)
-		from := []source{{"extraPodConfig", "tolerations", fmt.Sprintf("[%d]", i)}, {"tolerations", strconv.Itoa(i), ""}}
-		switch {
-		case t.Operator != "" && t.Operator != corev1.TolerationOpEqual && t.Operator != corev1.TolerationOpExists && t.Operator != "Lt" && t.Operator != "Gt":
-			f.addf(where, from, "%q is no operator of a toleration: write Equal or Exists", t.Operator)
-		case t.Operator == corev1.TolerationOpExists && t.Value != "":
-			f.addf(where, from, "a toleration with operator Exists has no value: take the value out, or write operator: Equal")
-		case t.Key == "" && t.Operator != corev1.TolerationOpExists:
-			f.addf(where, from, "a toleration without a key tolerates everything, and that is written operator: Exists")
-		case t.Key != "" && len(validation.IsQualifiedName(t.Key)) > 0:
-			f.addf(where, from, "%q is no taint's key: %s", t.Key, inShort(validation.IsQualifiedName(t.Key)))
-		case t.TolerationSeconds != nil && t.Effect != corev1.TaintEffectNoExecute:
-			f.addf(where, from, "tolerationSeconds are for effect: NoExecute alone: take them out")
-		}
-		effects := []corev1.TaintEffect{"", corev1.TaintEffectNoSchedule, corev1.TaintEffectPreferNoSchedule, corev1.TaintEffectNoExecute}
-		if !slices.Contains(effects, t.Effect) {
-			f.addf(where, from, "%q is no effect of a taint: write NoSchedule, PreferNoSchedule or NoExecute", t.Effect)
-		}
-	}
-}
-
-func (f *flaws) affinity() {
-	a := f.pod.Spec.Affinity
-	if a == nil {
-		return
-	}
-	from := func(setting string, i int) (string, []source) {
-		return definitions[setting].lands + fmt.Sprintf("[%d]", i), []source{{"extraPodConfig", "affinity", ""}, {setting, strconv.Itoa(i), ""}}
-	}
-	if n := a.NodeAffinity; n != nil {
-		if n.RequiredDuringSchedulingIgnoredDuringExecution != nil {
-			for i, t := range n.RequiredDuringSchedulingIgnoredDuringExecution.NodeSelectorTerms {
-				where, from := from("nodeAffinityRequired", i)
-				f.nodeTerm(where, from, &t)
-			}
-		}
-		for i, t := range n.PreferredDuringSchedulingIgnoredDuringExecution {
-			where, from := from("nodeAffinityPreferred", i)
-			f.weight(where, from, t.Weight)
-			f.nodeTerm(where, from, &t.Preference)
-		}
-	}
-	terms := func(setting string, required []corev1.PodAffinityTerm, preferred []corev1.WeightedPodAffinityTerm) {
-		for i := range required {
-			where, from := from(setting+"Required", i)
-			f.podTerm(where, from, &required[i])
-		}
-		for i := range preferred {
-			where, from := from(setting+"Preferred", i)
-			f.weight(where, from, preferred[i].Weight)
-			f.podTerm(where, from, &preferred[i].PodAffinityTerm)
-		}
-	}
-	if p := a.PodAffinity; p != nil {
-		terms("podAffinity", p.RequiredDuringSchedulingIgnoredDuringExecution, p.PreferredDuringSchedulingIgnoredDuringExecution)
-	}
-	if p := a.PodAntiAffinity; p != nil {
-		terms("podAntiAffinity", p.RequiredDuringSchedulingIgnoredDuringExecution, p.PreferredDuringSchedulingIgnoredDuringExecution)
-	}
-}
-
-func (f *flaws) weight(where string, from []source, weight int32) {
-	const most = 100
-	if weight < 1 || weight > most {
-		f.addf(where, from, "weight %d must be 1 to %d", weight, most)
-	}
-}
-
-func (f *flaws) nodeTerm(where string, from []source, t *corev1.NodeSelectorTerm) {
-	for _, r := range slices.Concat(t.MatchExpressions, t.MatchFields) {
-		switch r.Operator {
-		case corev1.NodeSelectorOpIn, corev1.NodeSelectorOpNotIn:
-			if len(r.Values) == 0 {
-				f.addf(where, from, "operator %s for key %s needs values", r.Operator, r.Key)
-			}
-		case corev1.NodeSelectorOpExists, corev1.NodeSelectorOpDoesNotExist:
-			if len(r.Values) > 0 {
-				f.addf(where, from, "operator %s for key %s has no values: take them out, or write operator: In", r.Operator, r.Key)
-			}
-		case corev1.NodeSelectorOpGt, corev1.NodeSelectorOpLt:
-			if len(r.Values) != 1 {
-				f.addf(where, from, "operator %s for key %s needs one number", r.Operator, r.Key)
-			}
-		default:
-			f.addf(where, from, "%q is no operator: write In, NotIn, Exists, DoesNotExist, Gt or Lt", r.Operator)
-		}
-	}
-	for _, r := range t.MatchExpressions {
-		if problems := validation.IsQualifiedName(r.Key); len(problems) > 0 {
-			f.addf(where, from, "%q is no node label's name: %s", r.Key, inShort(problems))
-		}
-	}
-}
-
-func (f *flaws) podTerm(where string, from []source, t *corev1.PodAffinityTerm) {
-	if t.TopologyKey == "" {
-		f.addf(where, from, "needs a topologyKey, like kubernetes.io/hostname")
-	}
-	if _, err := metav1.LabelSelectorAsSelector(t.LabelSelector); err != nil {
-		f.addf(where, from, "labelSelector: %v", err)
 	}
 }
 

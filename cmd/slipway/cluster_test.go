@@ -20,7 +20,7 @@ import (
 	"github.com/slipway-hub/slipway/certs"
 	"github.com/slipway-hub/slipway/launcher"
 	"github.com/slipway-hub/slipway/policy"
-	"github.com/slipway-hub/slipway/test/cluster"
+	"github.com/slipway-hub/slipway/test/cluster/kube"
 	"github.com/slipway-hub/slipway/webhook"
 )
 
@@ -133,7 +133,7 @@ subjects: [{kind: ServiceAccount, namespace: data101, name: tutor}]
 `
 
 // unreadablePolicies asks as somebody with rights in one namespace while policies can't be read: there, and elsewhere.
-func unreadablePolicies(t *testing.T, c *cluster.Cluster) {
+func unreadablePolicies(t *testing.T, c *kube.Cluster) {
 	t.Helper()
 	kubectl := func(stdin string, args ...string) {
 		t.Helper()
@@ -168,9 +168,9 @@ func unreadablePolicies(t *testing.T, c *cluster.Cluster) {
 }
 
 // prepared gives a cluster with the example policies, and everything that they name.
-func prepared(t *testing.T) *cluster.Cluster {
+func prepared(t *testing.T) *kube.Cluster {
 	t.Helper()
-	c := cluster.ForTest(t)
+	c := kube.ForTest(t)
 	kubectl := func(stdin string, args ...string) {
 		t.Helper()
 		_, err := c.Kubectl(t.Context(), strings.NewReader(stdin), args...)
@@ -192,7 +192,7 @@ func prepared(t *testing.T) *cluster.Cluster {
 }
 
 // kubeconfigOf writes a kubeconfig with a token of a service account.
-func kubeconfigOf(t *testing.T, c *cluster.Cluster, namespace, account string) string {
+func kubeconfigOf(t *testing.T, c *kube.Cluster, namespace, account string) string {
 	t.Helper()
 	token, err := c.Kubectl(t.Context(), nil, "create", "token", "-n", namespace, account)
 	require.NoError(t, err)
@@ -207,7 +207,7 @@ func kubeconfigOf(t *testing.T, c *cluster.Cluster, namespace, account string) s
 }
 
 // runWebhook runs the webhook until the test ends, and registers it when it is ready.
-func runWebhook(t *testing.T, c *cluster.Cluster) {
+func runWebhook(t *testing.T, c *kube.Cluster) {
 	t.Helper()
 	folder := t.TempDir()
 	pair, err := certs.SelfSigned([]string{"127.0.0.1"}, time.Now(), time.Hour)

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/slipway-hub/slipway/policy"
-	"github.com/slipway-hub/slipway/test/cluster"
+	"github.com/slipway-hub/slipway/test/cluster/kube"
 )
 
 // audits is a policy that would change and deny something, and doesn't.
@@ -85,7 +85,7 @@ func TestRenderSaysWhatAuditedPoliciesWouldDo(t *testing.T) {
 }
 
 // explainRunning asks about pods of a cluster: one that no policy has fitted, and one that is no hub's.
-func explainRunning(t *testing.T, c *cluster.Cluster) {
+func explainRunning(t *testing.T, c *kube.Cluster) {
 	t.Helper()
 	t.Setenv("KUBECONFIG", c.Kubeconfig())
 	pod, err := os.ReadFile("testdata/pod-of-hub.yaml")

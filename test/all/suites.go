@@ -9,7 +9,7 @@ func suites() []suite {
 			name:   "Kubernetes, for the tests against a real API server",
 			needed: true,
 			command: func(string) []string {
-				return []string{"go", "run", "./test/cluster/run", "--build-only"}
+				return []string{"go", "run", "./test/cluster", "build"}
 			},
 		},
 		{

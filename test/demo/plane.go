@@ -15,7 +15,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/slipway-hub/slipway/test/cluster"
+	"github.com/slipway-hub/slipway/test/cluster/kube"
 )
 
 // cleanUpTime is how long a given cluster may take to delete what the demo made in it.
@@ -27,7 +27,7 @@ type plane struct {
 	config     *rest.Config
 	kubeconfig string
 	// own is ours, and goes away as a whole; nil for a given cluster, from which what was made is deleted.
-	own  *cluster.Cluster
+	own  *kube.Cluster
 	made []client.Object
 }
 
@@ -40,7 +40,7 @@ func openPlane(ctx context.Context, s *screen) (*plane, error) {
 			return nil, fmt.Errorf("read DEMO_KUBECONFIG: %w", err)
 		}
 	} else {
-		if p.own, err = cluster.Start(ctx, cluster.Options{Progress: s}); err != nil {
+		if p.own, err = kube.Start(ctx, kube.Options{Progress: s}); err != nil {
 			return nil, err
 		}
 		p.config, p.kubeconfig = p.own.Config(), p.own.Kubeconfig()

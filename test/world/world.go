@@ -32,7 +32,7 @@ import (
 	"github.com/slipway-hub/slipway/launcher"
 	"github.com/slipway-hub/slipway/policy"
 	"github.com/slipway-hub/slipway/policy/v1alpha1"
-	"github.com/slipway-hub/slipway/test/cluster"
+	"github.com/slipway-hub/slipway/test/cluster/kube"
 	"github.com/slipway-hub/slipway/webhook"
 )
 
@@ -51,7 +51,7 @@ const Soon = 30 * time.Second
 
 // World is what all tests of a process share. It is made once and ends with the process.
 type World struct {
-	Cluster *cluster.Cluster
+	Cluster *kube.Cluster
 	Admin   kubernetes.Interface
 	Dynamic dynamic.Interface
 	// Hub is the client of the launcher's account, and HubRest its configuration.
@@ -88,7 +88,7 @@ var shared = sync.OnceValues(func() (*World, error) {
 // ForTest gives the world; the first call makes it. Where that can't be done, the test fails.
 func ForTest(t testing.TB) *World {
 	t.Helper()
-	c := cluster.ForTest(t)
+	c := kube.ForTest(t)
 	theCluster = c
 	w, err := shared()
 	if err != nil {
@@ -97,8 +97,8 @@ func ForTest(t testing.TB) *World {
 	return w
 }
 
-// theCluster is set before the world is made; cluster.ForTest wants a test.
-var theCluster *cluster.Cluster
+// theCluster is set before the world is made; kube.ForTest wants a test.
+var theCluster *kube.Cluster
 
 func makeWorld(ctx context.Context) (*World, error) {
 	w := &World{Cluster: theCluster}

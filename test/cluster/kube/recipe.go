@@ -1,4 +1,4 @@
-package cluster
+package kube
 
 import (
 	"context"
@@ -100,12 +100,12 @@ func cacheDir() (string, error) {
 	return filepath.Join(cache, "slipway"), nil
 }
 
-// sourceDir finds the module of the binary: beside this file, or, where the
+// sourceDir finds the module of the binary: in this checkout, or, where the
 // test was compiled with -trimpath and doesn't know where that is, in the
 // repository of the working folder.
 func sourceDir() (string, error) {
 	if _, file, _, ok := runtime.Caller(0); ok && filepath.IsAbs(file) {
-		if dir := filepath.Join(filepath.Dir(file), binaryName); isSource(dir) {
+		if dir := filepath.Join(filepath.Dir(filepath.Dir(file)), "programs", binaryName); isSource(dir) {
 			return dir, nil
 		}
 	}
@@ -114,11 +114,11 @@ func sourceDir() (string, error) {
 		return "", fmt.Errorf("find the source of the Kubernetes binary: %w", err)
 	}
 	for up := working; ; up = filepath.Dir(up) {
-		if dir := filepath.Join(up, "test", "cluster", binaryName); isSource(dir) {
+		if dir := filepath.Join(up, "test", "cluster", "programs", binaryName); isSource(dir) {
 			return dir, nil
 		}
 		if up == filepath.Dir(up) {
-			return "", fmt.Errorf("no test/cluster/%s in %s or above it: run this inside the repository", binaryName, working)
+			return "", fmt.Errorf("no test/cluster/programs/%s in %s or above it: run this inside the repository", binaryName, working)
 		}
 	}
 }

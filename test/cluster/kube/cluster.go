@@ -1,9 +1,9 @@
-// Package cluster starts a real Kubernetes control plane for tests: etcd, the
+// Package kube starts a real Kubernetes control plane for tests: etcd, the
 // API server and, on request, the scheduler and the controller manager, all
 // compiled from Go modules. It needs the Go command and a module proxy, and
 // neither a container engine nor an image registry. It works on Unix systems;
 // only on Linux do the programs also end when the test process is killed.
-package cluster
+package kube
 
 import (
 	"context"

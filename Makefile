@@ -31,6 +31,17 @@ test: ## every test; closes with one line: N passed, N failed, N skipped
 	@go build -o bin/tests ./test/all
 	@exec bin/tests
 
+.PHONY: e2e
+e2e: ## the whole product on a real node, as root: the chart by helm, servers, upgrades, rotations, uninstall
+	@echo "Compiling the tests: minutes with an empty Go cache, seconds after that."
+	@go build -o bin/tests ./test/all
+	@exec bin/tests e2e
+
+.PHONY: e2e-full
+e2e-full: ## the same with cert-manager and Prometheus from source, and the long rotations
+	@go build -o bin/tests ./test/all
+	@exec bin/tests e2e-full
+
 .PHONY: bench
 bench: ## benchmarks, as a table and as JSON in test/results/
 	@mkdir -p test/results

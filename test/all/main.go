@@ -1,5 +1,6 @@
-// Command all runs every test and closes with one line: N passed, N failed, N skipped. It exits with 1 unless
-// all suites ran and nothing failed.
+// Command all runs every test of a make target (test, which it takes when none is named, e2e or e2e-full) and closes with
+// one line: N passed, N failed, N skipped. It exits with 1 unless all suites ran and nothing failed, and with 2 where there is
+// no such target.
 package main
 
 import (
@@ -17,8 +18,17 @@ import (
 const results = "test/results"
 
 func main() {
+	target := "test"
+	if len(os.Args) > 1 {
+		target = os.Args[1]
+	}
+	chosen, err := suitesOf(target)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	total := runAll(ctx, suites())
+	total := runAll(ctx, chosen)
 	stop()
 	fmt.Fprintln(os.Stdout, total)
 	if total.failed > 0 {

@@ -1,7 +1,22 @@
 package main
 
-// suites are all suites, in the order in which they run.
-func suites() []suite {
+import "fmt"
+
+// suitesOf are the suites of a make target, in the order in which they run.
+func suitesOf(target string) ([]suite, error) {
+	switch target {
+	case "test":
+		return testSuites(), nil
+	case "e2e":
+		return e2eSuites(), nil
+	case "e2e-full":
+		return e2eFullSuites(), nil
+	}
+	return nil, fmt.Errorf("there are no suites for %q; say test, e2e or e2e-full", target)
+}
+
+// testSuites need no node.
+func testSuites() []suite {
 	return []suite{
 		{
 			// Compiling Kubernetes takes minutes the first time. Done by a test, it would exceed the test's time and

@@ -1,0 +1,62 @@
+package main
+
+// e2eSuites need root, since they run a node.
+func e2eSuites() []suite {
+	return append(nodePreparations(), onNode("The whole product on a real node", "e2e.xml", "e2e", "./test/e2e"))
+}
+
+// e2eFullSuites have cert-manager and Prometheus too.
+func e2eFullSuites() []suite {
+	return append(nodePreparations(),
+		suite{
+			name:   "cert-manager and Prometheus, from source",
+			needed: true,
+			command: func(string) []string {
+				return []string{"go", "run", "./test/cluster", "build", "--full"}
+			},
+		},
+		onNode("The node itself", "node.xml", "e2e", "./test/cluster/kube"),
+		onNode("The whole product on a real node, with cert-manager and Prometheus", "e2e.xml", "e2e,full", "./test/e2e"),
+	)
+}
+
+// nodePreparations compile what runs there.
+func nodePreparations() []suite {
+	return []suite{
+		{
+			name:   "Kubernetes, containerd and what else a node needs",
+			needed: true,
+			command: func(string) []string {
+				return []string{"go", "run", "./test/cluster", "build", "--node"}
+			},
+		},
+		{
+			name:   "helm",
+			needed: true,
+			command: func(string) []string {
+				return []string{"go", "tool", "-modfile=tools/helm/go.mod", "helm", "version"}
+			},
+		},
+		{
+			name:   "the images, and the command line",
+			needed: true,
+			command: func(string) []string {
+				return []string{"make", "--no-print-directory", "build", "images", "VERSION=0.0.0-e2e"}
+			},
+		},
+	}
+}
+
+// onNode runs the tests of a package that have the tags, and shows what they log while they run.
+func onNode(name, report, tags, pkg string) suite {
+	return suite{
+		name:   name,
+		report: report,
+		command: func(report string) []string {
+			return []string{
+				"go", "tool", "-modfile=tools/go.mod", "gotestsum", "--format", "standard-verbose", "--junitfile", report, "--",
+				"-count=1", "-timeout=40m", "-tags=" + tags, pkg,
+			}
+		},
+	}
+}

@@ -1,0 +1,171 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/slipway-hub/slipway/launcher"
+	"github.com/slipway-hub/slipway/policy"
+)
+
+const (
+	webhookName = "slipway-webhook"
+	chart       = root + "/charts/slipway"
+)
+
+// TestInstallation is the life of an installation, told in order: each chapter needs those before it.
+func TestInstallation(t *testing.T) {
+	s := onStage(t)
+	before := s.inventoryNow(t)
+	for _, chapter := range []struct {
+		name string
+		tell func(*stage, *testing.T)
+	}{
+		{"helm installs it", (*stage).install},
+		{"policies are applied and become ready", (*stage).applyPolicies},
+		{"slipway check finds nothing wrong", (*stage).checkIsClean},
+		{"helm test asks for a server", (*stage).helmTest},
+		{"servers run as policy says", (*stage).serversRun},
+		{"an upgrade and a rollback cost no server", (*stage).upgradeAndRollBack},
+		{"a new authority costs no server", (*stage).rotate},
+		{"without replicas servers are refused, clearly", (*stage).withoutReplicas},
+	} {
+		if !t.Run(chapter.name, func(t *testing.T) { chapter.tell(s, t) }) {
+			s.tellAbout(t)
+			break
+		}
+	}
+	t.Run("uninstalled, nothing is left", func(t *testing.T) { s.uninstall(t, before) })
+}
+
+// values are those of the first installation, of an ordinary one but for the image.
+func values(more ...string) []string {
+	return append([]string{
+		"--namespace", ownNamespace, "--wait", "--timeout", soon.String(),
+		"--set", "webhook.image.tag=" + version,
+		"--set", "launcher.image.tag=" + version,
+		"--set", "launcherAccounts[0].namespace=" + hubNamespace,
+		"--set", "launcherAccounts[0].name=" + hubAccount,
+		"--set", "launcherAccounts[0].bind=true",
+		"--set", "launcher.namespaces={" + courseNamespace + "," + loadNamespace + "}",
+		"--set", "crds.keep=false",
+	}, more...)
+}
+
+func (s *stage) install(t *testing.T) {
+	s.namespaces(t)
+	s.helm(t, append([]string{"install", release, chart, "--create-namespace"}, values()...)...)
+	deployment := s.deployment(t)
+	assert.EqualValues(t, 2, deployment.Status.ReadyReplicas)
+}
+
+func (s *stage) applyPolicies(t *testing.T) {
+	s.kubectl(t, "", "apply", "-f", "testdata/policies.yaml")
+	s.kubectl(t, "", "wait", "--for=condition=Ready", "--timeout=60s", "-f", "testdata/policies.yaml")
+	s.kubectl(t, "", "wait", "--for=condition=Enforced", "--timeout=60s", "-f", "testdata/policies.yaml")
+}
+
+func (s *stage) checkIsClean(t *testing.T) {
+	out, err := s.slipway(t, "check")
+	require.NoError(t, err)
+	t.Log("\n" + out)
+}
+
+func (s *stage) helmTest(t *testing.T) {
+	t.Log(s.helm(t, "test", release, "--namespace", ownNamespace, "--logs", "--timeout", soon.String()))
+}
+
+func (s *stage) serversRun(t *testing.T) {
+	for _, user := range []string{"alice", "bob"} {
+		pod := s.launch(t, user)
+		requirePolicyInside(t, user, look(t, pod))
+	}
+}
+
+// deployment of the webhook as it is now.
+func (s *stage) deployment(t *testing.T) *appsv1.Deployment {
+	t.Helper()
+	deployment, err := s.admin.AppsV1().Deployments(ownNamespace).Get(t.Context(), webhookName, metav1.GetOptions{})
+	require.NoError(t, err)
+	return deployment
+}
+
+func (s *stage) upgradeAndRollBack(t *testing.T) {
+	l := startLoad(t, s.hub(t), loadNamespace, hubName)
+	s.helm(t, append([]string{"upgrade", release, chart}, values(
+		"--set", "webhook.log.level=debug", "--set", "webhook.replicas=3")...)...)
+	assert.EqualValues(t, 3, s.deployment(t).Status.ReadyReplicas)
+	s.helm(t, "rollback", release, "1", "--namespace", ownNamespace, "--wait", "--timeout", soon.String())
+	eventually(t, "the rollback is through", func(context.Context) error {
+		if d := s.deployment(t); d.Status.Replicas != 2 || d.Status.ReadyReplicas != 2 || d.Status.UpdatedReplicas != 2 {
+			return fmt.Errorf("%+v", d.Status)
+		}
+		return nil
+	})
+	l.requireNoFailure(t, "upgrade and rollback")
+}
+
+// withoutReplicas: while nobody can fit a server none may start, and who asks is told why.
+func (s *stage) withoutReplicas(t *testing.T) {
+	s.scale(t, 0)
+	ask := func() error {
+		id := policy.Identity{Name: "jupyter-carol", Hub: hubName, User: "carol"}
+		_, err := s.hub(t).CoreV1().Pods(courseNamespace).Create(t.Context(), launcher.Skeleton(id, courseNamespace), metav1.CreateOptions{})
+		return err
+	}
+	eventually(t, "servers are refused", func(context.Context) error {
+		if err := ask(); err == nil || !strings.Contains(err.Error(), "failed calling webhook") {
+			return fmt.Errorf("got: %w", errors.Join(err, errors.New("want a failed call")))
+		}
+		return nil
+	})
+	t.Logf("without replicas: %v", ask())
+	// What runs goes on, and can be labelled and deleted.
+	s.kubectl(t, "", "label", "pod", "jupyter-alice", "--namespace", courseNamespace, "term=spring")
+	s.kubectl(t, "", "delete", "pod", "jupyter-bob", "--namespace", courseNamespace, "--wait=true", "--timeout=60s")
+	s.scale(t, 2)
+	eventually(t, "servers start again", func(context.Context) error { return ask() })
+}
+
+func (s *stage) scale(t *testing.T, replicas int) {
+	t.Helper()
+	patch := fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, replicas)
+	_, err := s.admin.AppsV1().Deployments(ownNamespace).Patch(t.Context(), webhookName, types.MergePatchType, patch, metav1.PatchOptions{})
+	require.NoError(t, err)
+	s.kubectl(t, "", "rollout", "status", "deployment/"+webhookName, "--namespace", ownNamespace, "--timeout", soon.String())
+}
+
+func (s *stage) uninstall(t *testing.T, before map[string]bool) {
+	s.helm(t, "uninstall", release, "--namespace", ownNamespace, "--wait", "--timeout", soon.String(), "--ignore-not-found")
+	for _, name := range []string{ownNamespace, hubNamespace, courseNamespace, loadNamespace} {
+		s.kubectl(t, "", "delete", "namespace", name, "--ignore-not-found", "--timeout", soon.String())
+	}
+	s.requireInventory(t, before)
+}
+
+// tellAbout shows what a failed chapter is understood by.
+func (s *stage) tellAbout(t *testing.T) {
+	t.Helper()
+	for _, args := range [][]string{
+		{"get", "pods,endpointslices,events", "-A", "-o", "wide"},
+		{"describe", "pods", "--namespace", ownNamespace},
+		{"logs", "--namespace", ownNamespace, "-l", "app.kubernetes.io/name=slipway", "--all-containers", "--prefix", "--tail=60"},
+	} {
+		out, err := s.Kubectl(context.WithoutCancel(t.Context()), nil, args...)
+		t.Logf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+}
+
+var _ = filepath.Join

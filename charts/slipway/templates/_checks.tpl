@@ -23,6 +23,11 @@
 {{- if and .Values.webhook.hostNetwork (eq (int .Values.webhook.port) 10250) }}
 {{- fail "webhook.port must not be 10250 with webhook.hostNetwork: that is the kubelet's own port on each node; take another, such as 10260, and open it in the firewall between control plane and nodes" }}
 {{- end }}
+{{- with .Values.webhook.autoscaling }}
+{{- if lt (int .maxReplicas) (int .minReplicas) }}
+{{- fail "webhook.autoscaling.maxReplicas must not be less than minReplicas" }}
+{{- end }}
+{{- end }}
 {{- $subjects := include "slipway.launcherSubjects" . }}
 {{- if and $subjects (not .Values.launcher.clusterWide) (not .Values.launcher.namespaces) }}
 {{- fail "launcher.namespaces must name the namespaces where servers run, or launcher.clusterWide be true: without either the launcher may start none" }}

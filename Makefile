@@ -59,7 +59,7 @@ build: ## the programs, in bin/
 
 .PHONY: generate
 generate: ## the CRDs and the deepcopy code, from policy/v1alpha1
-	$(TOOL) controller-gen object paths=./policy/v1alpha1 crd:maxDescLen=200 output:crd:dir=charts/slipway/crds
+	$(TOOL) controller-gen object paths=./policy/v1alpha1 crd:maxDescLen=200 output:crd:dir=charts/slipway/files/crds
 
 .PHONY: verify
 verify: ## a check that generated files and go.mod files are current

@@ -85,7 +85,9 @@ func newCommand() *cobra.Command {
 	flags.DurationVar(&options.DrainTimeout, "drain-timeout", 10*time.Second, "how `long` to wait after that for requests that are being answered")
 	flags.StringVar(&log.level, "log-level", "info", "the least `level` to log: debug, info, warn or error")
 	flags.StringVar(&log.format, "log-format", "json", "`format` of the log: json or text")
-	flags.AddGoFlag(flag.Lookup(config.KubeconfigFlagName))
+	cmd.PersistentFlags().AddGoFlag(flag.Lookup(config.KubeconfigFlagName))
+	cmd.CompletionOptions.DisableDefaultCmd = true
+	cmd.AddCommand(newSelfTest(), newApply())
 	return cmd
 }
 

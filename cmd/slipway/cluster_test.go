@@ -176,7 +176,7 @@ func prepared(t *testing.T) *kube.Cluster {
 		_, err := c.Kubectl(t.Context(), strings.NewReader(stdin), args...)
 		require.NoError(t, err)
 	}
-	kubectl("", "apply", "-f", "../../charts/slipway/crds")
+	kubectl("", "apply", "-f", "../../charts/slipway/files/crds")
 	kubectl("", "wait", "--for=condition=Established", "--timeout=30s", "crd/spawnpolicies.slipway.dev", "crd/clusterspawnpolicies.slipway.dev")
 	require.NoError(t, c.CreateNamespace(t.Context(), "jupyter", nil))
 	require.NoError(t, c.EnsureServiceAccount(t.Context(), "jupyter", "hub"))

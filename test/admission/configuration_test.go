@@ -249,12 +249,30 @@ func TestWithoutTheVerifyingWebhookNobodyCreatesAServer(t *testing.T) {
 		})
 		eventuallyDenied(t, launch, says+"objectSelector of its webhook")
 	})
+	for name, condition := range map[string]fields{
+		"one more condition":                          {"name": "never", "expression": "false"},
+		"a condition with something more":             {"name": "governed", "expression": governed(t, a) + " && false"},
+		"a list of launchers that ends the condition": {"name": "governed", "expression": governed(t, a) + ` && request.userInfo.username in ["hub"]`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			verifying.change(t, a, func(w fields) { w["matchConditions"] = []any{condition} })
+			eventuallyDenied(t, launch, says+"matchConditions of its webhook")
+		})
+	}
 	t.Run("no configuration", func(t *testing.T) {
 		verifying.change(t, a, nil)
 		eventuallyDenied(t, launch, "'slipway-validating-configuration' denied request", "no params found")
 		_, err := a.operator.CoreV1().Pods(ns).Create(t.Context(), plain("plain"), metav1.CreateOptions{})
 		assert.NoError(t, err, "it is no other pod's business")
 	})
+}
+
+// governed is the first condition of the verifying webhook as it was installed.
+func governed(t *testing.T, a *actors) string {
+	t.Helper()
+	c, err := a.Admin.AdmissionregistrationV1().ValidatingWebhookConfigurations().Get(t.Context(), verifying.name, metav1.GetOptions{})
+	require.NoError(t, err)
+	return c.Webhooks[0].MatchConditions[0].Expression
 }
 
 // What guards as much as what was installed is good, too.
@@ -269,6 +287,10 @@ func TestAConfigurationThatGuardsMoreIsGood(t *testing.T) {
 		"every object and namespace is fitted": {mutating, func(w fields) { w["objectSelector"], w["namespaceSelector"] = fields{}, fields{} }},
 		"every resource and operation is verified": {verifying, func(w fields) {
 			w["rules"] = []any{fields{"apiGroups": []any{"*"}, "apiVersions": []any{"*"}, "operations": []any{"*"}, "resources": []any{"*/*"}}}
+		}},
+		"every pod is verified": {verifying, func(w fields) { delete(w, "matchConditions") }},
+		"other launchers are looked at": {verifying, func(w fields) {
+			w["matchConditions"] = []any{fields{"name": "governed", "expression": strings.Replace(governed(t, a), "[", `["system:serviceaccount:a:b", `, 1)}}
 		}},
 		"other namespaces are excluded": {verifying, func(w fields) { w["namespaceSelector"] = excluding(corev1.LabelMetadataName, "other") }},
 	} {

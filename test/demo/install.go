@@ -73,7 +73,7 @@ func (d *demo) install(ctx context.Context) (err error) {
 	if d.folder, err = os.MkdirTemp("", "slipway-demo-"); err != nil {
 		return fmt.Errorf("make a folder for credentials: %w", err)
 	}
-	crds, err := objectsOf("charts/slipway/crds")
+	crds, err := objectsOf("charts/slipway/files/crds")
 	if err != nil {
 		return err
 	}

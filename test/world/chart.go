@@ -27,7 +27,8 @@ const (
 	Platform = "system:serviceaccount:" + OwnNamespace + ":platform"
 )
 
-// installChart does what a user does who installs the chart, and waits until the API server asks every admission policy in it.
+// installChart does what a user does who installs the chart, but for the webhook, which the tests run and register themselves, and
+// waits until the API server asks every admission policy in it.
 func (w *World) installChart(ctx context.Context) error {
 	values, err := json.Marshal(map[string]any{
 		"launcherAccounts":   []any{map[string]string{"namespace": HubNamespace, "name": HubAccount}},
@@ -37,7 +38,8 @@ func (w *World) installChart(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	objects, err := helm(ctx, string(values), "template", "slipway", chartFolder, "--namespace", OwnNamespace, "--values", "-")
+	objects, err := helm(ctx, string(values), "template", "slipway", chartFolder, "--namespace", OwnNamespace, "--values", "-",
+		"--show-only", "templates/admission/*")
 	if err != nil {
 		return err
 	}

@@ -126,7 +126,7 @@ func (w *World) installCRDs(ctx context.Context) error {
 }
 
 // CRDFolder is where the CRDs are, from a test's folder.
-const CRDFolder = chartFolder + "/crds"
+const CRDFolder = chartFolder + "/files/crds"
 
 func (w *World) makeAccounts(ctx context.Context) error {
 	for _, ns := range []string{HubNamespace, OwnNamespace, markerNamespace} {

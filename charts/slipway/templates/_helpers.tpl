@@ -7,15 +7,23 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- end }}
 
-{{/* The user names of launcherAccounts, as a CEL list; JSON's quoting is CEL's. */}}
+{{/* The accounts that launch servers, as YAML: launcherAccounts and the chart's own launcher. */}}
+{{- define "slipway.launcherAccounts" -}}
+{{- range .Values.launcherAccounts }}
+- {namespace: {{ .namespace | quote }}, name: {{ .name | quote }}, bind: {{ .bind | default false }}}
+{{- end }}
+{{- if .Values.launcher.enabled }}
+- {namespace: {{ .Release.Namespace | quote }}, name: slipway-launcher, bind: true}
+{{- end }}
+{{- end }}
+
+{{/* Their user names, as a CEL list written as webhook.VerifyConfiguration does; the quoting of YAML, JSON and CEL is one. */}}
 {{- define "slipway.launchers" -}}
 {{- $names := list }}
-{{- range .Values.launcherAccounts }}
-{{- $namespace := required "launcherAccounts: each entry needs a namespace" .namespace }}
-{{- $name := required "launcherAccounts: each entry needs a name" .name }}
-{{- $names = append $names (printf "system:serviceaccount:%s:%s" $namespace $name) }}
-{{- end }}
-{{- toJson $names }}
+{{- range include "slipway.launcherAccounts" . | fromYamlArray }}
+{{- $names = append $names (printf "system:serviceaccount:%s:%s" .namespace .name | quote) }}
+{{- end -}}
+[{{ join ", " $names }}]
 {{- end }}
 
 {{/* The user name of companionAccount. */}}
@@ -23,11 +31,17 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 system:serviceaccount:{{ .Values.companionAccount.namespace | default .Release.Namespace }}:{{ required "companionAccount needs a name" .Values.companionAccount.name }}
 {{- end }}
 
-{{/* The metadata of an object of the whole cluster called .name; .root is the chart. */}}
+{{/* The metadata of an object called .name; .root is the chart. Without .namespace it is one of the whole cluster; .component may be missing. */}}
 {{- define "slipway.metadata" -}}
 name: {{ .name }}
+{{- with .namespace }}
+namespace: {{ . }}
+{{- end }}
 labels:
   {{- include "slipway.labels" .root | nindent 2 }}
+  {{- with .component }}
+  app.kubernetes.io/component: {{ . }}
+  {{- end }}
 {{- end }}
 
 {{/* The binding that enforces the admission policy .name wherever its matchConstraints match. */}}
@@ -92,4 +106,12 @@ guard a pod in the request's namespace. .covers are the operations and resources
         e.operator == 'NotIn' && !(request.namespace in e.?values.orValue([]))),
       'matchConditions': {{ .matchConditions }}
     }
+{{- end }}
+
+{{/* The annotation by which cert-manager's cainjector puts the authorities into a webhook configuration; in the other mode the webhook does. */}}
+{{- define "slipway.injectCA" }}
+{{- if eq .Values.certificates.mode "certManager" }}
+  annotations:
+    cert-manager.io/inject-ca-from-secret: {{ .Release.Namespace }}/slipway-webhook-ca
+{{- end }}
 {{- end }}

@@ -1,0 +1,45 @@
+{{/* Who launches by the rights of this chart, as the subjects of a binding; empty: nobody. */}}
+{{- define "slipway.launcherSubjects" -}}
+{{- range include "slipway.launcherAccounts" . | fromYamlArray }}
+{{- if .bind }}
+- {kind: ServiceAccount, name: {{ .name | quote }}, namespace: {{ .namespace | quote }}}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* All that a launcher may do where servers run. */}}
+{{- define "slipway.launcherRules" -}}
+- apiGroups: [""]
+  resources: [pods]
+  verbs:
+    - create # to start a server
+    - get # to replace or adopt one of the same name
+    - list # to find servers again after its own restart
+    - watch # to tell how far a server is
+    - delete # to stop it
+# Nothing but create: whoever may read or patch a Secret reads its values, and an env Secret is made anew for each start.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs:
+    - create # to pass on the environment that the hub gives a server
+# What a server can be started with.
+- apiGroups: [slipway.dev]
+  resources: [spawnpolicies]
+  verbs:
+    - get # to show one's profiles
+    - list # to show them all
+    - watch # to keep them current
+# Why a server doesn't start.
+- apiGroups: [""]
+  resources: [events, persistentvolumeclaims, resourcequotas]
+  verbs:
+    - get # to explain
+    - list # to explain
+    - watch # to explain while it happens
+{{- if .Values.launcher.podLogs }}
+- apiGroups: [""]
+  resources: [pods/log]
+  verbs:
+    - get # to show why a server ended
+{{- end }}
+{{- end }}

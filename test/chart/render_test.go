@@ -1,0 +1,99 @@
+// Package chart tests what helm makes of the chart: its objects, and what its values may be.
+package chart
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/yaml"
+)
+
+const (
+	folder     = "../../charts/slipway"
+	helmModule = "../../tools/helm/go.mod"
+	// namespace is the release's.
+	namespace = "slipway-system"
+)
+
+// values of the chart, as JSON has them.
+type values = map[string]any
+
+// helm runs the pinned helm and gives its output and what it says of an error.
+func helm(t *testing.T, stdin string, args ...string) (out, says string, err error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", append([]string{"tool", "-modfile=" + helmModule, "helm"}, args...)...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
+	err = cmd.Run()
+	return stdout.String(), stderr.String(), err
+}
+
+// template is the text that helm renders with these values, and perhaps more arguments.
+func template(t *testing.T, v values, args ...string) (out, says string, err error) {
+	t.Helper()
+	text, err := json.Marshal(v)
+	require.NoError(t, err)
+	return helm(t, string(text), append([]string{"template", "slipway", folder, "--namespace", namespace, "--values", "-"}, args...)...)
+}
+
+// render gives the objects that helm renders with these values.
+func render(t *testing.T, v values, args ...string) objects {
+	t.Helper()
+	out, says, err := template(t, v, args...)
+	require.NoError(t, err, says)
+	return parse(t, out)
+}
+
+// objects of a rendered chart.
+type objects []*unstructured.Unstructured
+
+func parse(t *testing.T, text string) objects {
+	t.Helper()
+	var found objects
+	documents := utilyaml.NewYAMLReader(bufio.NewReader(strings.NewReader(text)))
+	for {
+		document, err := documents.Read()
+		if errors.Is(err, io.EOF) {
+			return found
+		}
+		require.NoError(t, err)
+		o := &unstructured.Unstructured{}
+		require.NoError(t, yaml.UnmarshalStrict(document, &o.Object), "%s", document)
+		if len(o.Object) > 0 {
+			found = append(found, o)
+		}
+	}
+}
+
+// find gives the only object of a kind and name, and fails the test where there is none, or more.
+func (objects objects) find(t *testing.T, kind, name string) *unstructured.Unstructured {
+	t.Helper()
+	var found *unstructured.Unstructured
+	for _, o := range objects {
+		if o.GetKind() == kind && o.GetName() == name {
+			require.Nil(t, found, "%s %s is there twice", kind, name)
+			found = o
+		}
+	}
+	require.NotNil(t, found, "no %s %s", kind, name)
+	return found
+}
+
+// as reads an object strictly.
+func as[T any](t *testing.T, o *unstructured.Unstructured) *T {
+	t.Helper()
+	text, err := yaml.Marshal(o.Object)
+	require.NoError(t, err)
+	typed := new(T)
+	require.NoError(t, yaml.UnmarshalStrict(text, typed), "%s %s", o.GetKind(), o.GetName())
+	return typed
+}

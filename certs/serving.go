@@ -44,6 +44,7 @@ func (s *Serving) Start(ctx context.Context) error {
 	if watcher == nil {
 		return nil
 	}
+	watcher.RegisterCallback(func(cert tls.Certificate) { observeServed(cert.Leaf) })
 	s.watcher.Store(watcher)
 	if err := watcher.Start(ctx); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("watch the serving certificate in %s: %w", s.dir, err)
@@ -72,12 +73,15 @@ func (s *Serving) load(ctx context.Context) *certwatcher.CertWatcher {
 	}
 }
 
-// TLS configures a server to serve with this certificate, by TLS 1.2 or, as every client of the last years asks, 1.3.
-// HTTP/2 is off: its stream resets have let single clients overload servers, and the API server gains little by it.
-func (s *Serving) TLS(c *tls.Config) {
+// TLS configures a server to serve with this certificate.
+func (s *Serving) TLS(c *tls.Config) { serveTLS(c, s.certificate) }
+
+// serveTLS has a server serve by TLS 1.2 or, as every client of the last years asks, 1.3. HTTP/2 is off: its stream resets
+// have let single clients overload servers, and the API server gains little by it.
+func serveTLS(c *tls.Config, certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)) {
 	c.MinVersion = tls.VersionTLS12
 	c.NextProtos = []string{"http/1.1"}
-	c.GetCertificate = s.certificate
+	c.GetCertificate = certificate
 }
 
 func (s *Serving) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
@@ -95,13 +99,14 @@ func (s *Serving) Ready(*http.Request) error {
 	if err != nil {
 		return err
 	}
-	switch now := s.now(); {
-	case cert.Leaf == nil:
-		return errors.New("the serving certificate can't be read")
-	case now.Before(cert.Leaf.NotBefore):
-		return fmt.Errorf("the serving certificate isn't valid before %s", cert.Leaf.NotBefore.Format(time.RFC3339))
-	case now.After(cert.Leaf.NotAfter):
-		return fmt.Errorf("the serving certificate expired at %s", cert.Leaf.NotAfter.Format(time.RFC3339))
-	}
-	return nil
+	return validAt(cert.Leaf, s.now())
 }
+
+// Registered is nil: who trusts the files is the business of whoever writes them.
+func (s *Serving) Registered(*http.Request) error { return nil }
+
+// Authorities is empty: nobody knows them.
+func (s *Serving) Authorities() string { return "" }
+
+// Changed is nil: nothing comes.
+func (s *Serving) Changed() <-chan struct{} { return nil }

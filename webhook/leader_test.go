@@ -42,7 +42,7 @@ func TestALeaderThatLostStandsAgainAndLeadsOneTermAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lease := &lock{}
 		var terms, leading atomic.Int32
-		l := &leader{lock: lease, log: logr.Discard(), lead: func(ctx context.Context) {
+		l := &leader{name: leaderLease, lock: lease, log: logr.Discard(), lead: func(ctx context.Context) {
 			terms.Add(1)
 			assert.Equal(t, int32(1), leading.Add(1))
 			<-ctx.Done()

@@ -19,7 +19,6 @@ import (
 	coordinationclient "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	coreclient "k8s.io/client-go/kubernetes/typed/core/v1"
 	toolscache "k8s.io/client-go/tools/cache"
-	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 )
 
@@ -52,13 +51,9 @@ func (r *replica) end(ctx context.Context) {
 }
 
 // addReplica wires reports, Events and, for the replica that leads, the status of policies.
-func addReplica(ctx context.Context, mgr manager.Manager, p *policies, o *Options) (*replica, error) {
+func addReplica(ctx context.Context, mgr manager.Manager, p *policies, serving certificates, o *Options) (*replica, error) {
 	if o.Namespace == "" {
 		return nil, nil //nolint:nilnil // nil is a replica that writes nothing
-	}
-	identity, err := identityOf(o)
-	if err != nil {
-		return nil, err
 	}
 	coordination, err := coordinationclient.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
 	if err != nil {
@@ -75,8 +70,9 @@ func addReplica(ctx context.Context, mgr manager.Manager, p *policies, o *Option
 			return err
 		}, o.Log.WithName("events")),
 		reports: &reports{
-			leases: leases, namespace: o.Namespace, identity: identity,
-			hash: p.hash, fitted: p.fitted.report, swapped: newSignal(), log: o.Log.WithName("reports"),
+			leases: leases, namespace: o.Namespace, identity: o.Identity,
+			hash: p.hash, fitted: p.fitted.report, swapped: newSignal(),
+			authorities: serving.Authorities, authoritiesChanged: serving.Changed(), log: o.Log.WithName("reports"),
 		},
 	}
 	statuses, err := newStatuses(ctx, mgr, p, leases, o)
@@ -84,15 +80,7 @@ func addReplica(ctx context.Context, mgr manager.Manager, p *policies, o *Option
 		return nil, err
 	}
 	p.swapped = append(p.swapped, own.reports.swapped, statuses.policiesChanged)
-	leading := &leader{
-		lock: &resourcelock.LeaseLock{
-			LeaseMeta:  metav1.ObjectMeta{Namespace: o.Namespace, Name: leaderLease},
-			Client:     coordination,
-			LockConfig: resourcelock.ResourceLockConfig{Identity: identity},
-		},
-		lead: statuses.lead,
-		log:  o.Log.WithName("leader"),
-	}
+	leading := newLeader(leaderLease, coordination, o, statuses.lead, o.Log)
 	if err := errors.Join(mgr.Add(own.events), mgr.Add(own.reports), mgr.Add(leading)); err != nil {
 		return nil, fmt.Errorf("set up the replica's reports: %w", err)
 	}

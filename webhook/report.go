@@ -9,6 +9,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	coordinationapply "k8s.io/client-go/applyconfigurations/coordination/v1"
+
+	"github.com/slipway-hub/slipway/certs"
 )
 
 const (
@@ -47,10 +49,13 @@ type reports struct {
 	// fitted is empty where nothing was fitted.
 	fitted  func() string
 	swapped signal
-	log     logr.Logger
+	// authorities are those that clients must trust for this replica's sake; empty where nobody knows.
+	authorities        func() string
+	authoritiesChanged <-chan struct{}
+	log                logr.Logger
 }
 
-// Start reports at once when the policies were swapped, and every few seconds, until ctx ends.
+// Start reports at once when the policies or the certificate were swapped, and every few seconds, until ctx ends.
 func (r *reports) Start(ctx context.Context) error {
 	for {
 		if hash := r.hash(); hash != "" {
@@ -62,6 +67,7 @@ func (r *reports) Start(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-r.swapped:
+		case <-r.authoritiesChanged:
 		case <-time.After(reportEvery):
 		}
 	}
@@ -78,6 +84,9 @@ func (r *reports) report(ctx context.Context, hash string) error {
 	annotations := map[string]string{annotationPolicies: hash}
 	if fitted := r.fitted(); fitted != "" {
 		annotations[annotationFitted] = fitted
+	}
+	if authorities := r.authorities(); authorities != "" {
+		annotations[certs.AnnotationAuthorities] = authorities
 	}
 	lease := coordinationapply.Lease(r.name(), r.namespace).
 		WithLabels(map[string]string{labelComponent: componentReplica}).

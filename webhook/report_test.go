@@ -65,7 +65,7 @@ func TestReplicaReportsAtOnceWhenItsPoliciesAreSwappedAndEveryFewSeconds(t *test
 		hash.Store("")
 		r := &reports{
 			leases: kept, namespace: "slipway-system", identity: "one", swapped: newSignal(), log: logr.Discard(),
-			hash: func() string { return hash.Load().(string) }, fitted: func() string { return "" },
+			hash: func() string { return hash.Load().(string) }, fitted: func() string { return "" }, authorities: func() string { return "" },
 		}
 		go func() { _ = r.Start(t.Context()) }()
 		pass(time.Hour)
@@ -96,12 +96,34 @@ func TestReplicaReportsAtOnceWhenItsPoliciesAreSwappedAndEveryFewSeconds(t *test
 func TestReplicaReportsWhatItFittedWithItsPolicies(t *testing.T) {
 	kept := &keptLeases{}
 	fitted := ""
-	r := &reports{leases: kept, identity: "one", log: logr.Discard(), fitted: func() string { return fitted }}
+	r := &reports{
+		leases: kept, identity: "one", log: logr.Discard(), fitted: func() string { return fitted }, authorities: func() string { return "" },
+	}
 	assert.NoError(t, r.report(t.Context(), "first"))
 	assert.NotContains(t, kept.applied[0].Annotations, annotationFitted, "it takes an older one away")
 	fitted = `{"uid-0":{"n":1,"t":2}}`
 	assert.NoError(t, r.report(t.Context(), "first"))
 	assert.Equal(t, map[string]string{annotationPolicies: "first", annotationFitted: fitted}, kept.applied[1].Annotations)
+}
+
+func TestReplicaReportsAtOnceWhoMustBeTrustedForItsSake(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kept := &keptLeases{}
+		authorities, changed := "old", make(chan struct{}, 1)
+		r := &reports{
+			leases: kept, identity: "one", log: logr.Discard(), hash: func() string { return "first" }, fitted: func() string { return "" },
+			authorities: func() string { return authorities }, authoritiesChanged: changed,
+		}
+		go func() { _ = r.Start(t.Context()) }()
+		synctest.Wait()
+		assert.Equal(t, "old", kept.first().Annotations["slipway.dev/authorities"])
+
+		authorities = "old,new"
+		changed <- struct{}{}
+		synctest.Wait()
+		assert.Len(t, kept.hashes(), 2, "it doesn't wait for its turn")
+		assert.Equal(t, "old,new", kept.applied[1].Annotations["slipway.dev/authorities"])
+	})
 }
 
 func TestReplicaWithdrawsWithItsLease(t *testing.T) {

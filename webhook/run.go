@@ -31,7 +31,7 @@ import (
 type Options struct {
 	// Config reaches the API server. The account needs list and watch on namespaces, persistentvolumeclaims, spawnpolicies
 	// and clusterspawnpolicies. With Namespace it needs also update on the policies' status, create on events, and, in that
-	// namespace, every verb on leases.
+	// namespace, every verb on leases. certs.KeeperOptions says what certificates need beside that.
 	Config *rest.Config
 	// Namespace is where this replica runs; there it reports by which policies it answers. Empty: it writes nothing
 	// into the cluster, so policies get no status, and denials no Events.
@@ -41,8 +41,13 @@ type Options struct {
 	// BindAddress and Port are where the API server reaches the webhook. Defaults: every address, 9443.
 	BindAddress string
 	Port        int
-	// CertDir holds tls.crt and tls.key; they may appear later, and may change.
+	// CertDir holds tls.crt and tls.key; they may appear later, and may change. It counts where Certificates has no mode or
+	// certs.Files.
 	CertDir string
+	// Certificates says what else to serve with. Fields that are empty are filled in from the others here.
+	Certificates certs.KeeperOptions
+	// ServiceName is that of the Service before the replicas. It and Namespace make the host that a certificate must be for.
+	ServiceName string
 	// MetricsBindAddress and HealthProbeBindAddress are HOST:PORT; "0" switches them off, as "" does for health.
 	MetricsBindAddress     string
 	HealthProbeBindAddress string
@@ -70,7 +75,10 @@ func Run(ctx context.Context, o Options) error {
 	// What runs must outlive ctx by the drain delay.
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	serving := certs.NewServing(o.CertDir, o.Log)
+	serving, leading, err := newCertificates(&o)
+	if err != nil {
+		return err
+	}
 	mgr, err := newManager(running, &o, serving)
 	if err != nil {
 		return err
@@ -79,12 +87,13 @@ func Run(ctx context.Context, o Options) error {
 	if err := addReadiness(mgr, &draining, serving); err != nil {
 		return err
 	}
-	own, err := addWebhooks(running, mgr, &o)
+	own, err := addWebhooks(running, mgr, serving, &o)
 	if err != nil {
 		return err
 	}
 	group, running := errgroup.WithContext(running)
 	group.Go(func() error { return serving.Start(running) })
+	group.Go(func() error { return leading.Start(running) })
 	group.Go(func() error {
 		defer own.end(context.WithoutCancel(running))
 		return mgr.Start(running)
@@ -124,7 +133,7 @@ func ended(running context.Context, group *errgroup.Group, timeout time.Duration
 	}
 }
 
-func newManager(stopping context.Context, o *Options, serving *certs.Serving) (manager.Manager, error) {
+func newManager(stopping context.Context, o *Options, serving certificates) (manager.Manager, error) {
 	mgr, err := manager.New(o.Config, manager.Options{
 		Scheme:   runtime.NewScheme(), // everything that is watched is untyped
 		Logger:   o.Log,
@@ -150,7 +159,7 @@ func newManager(stopping context.Context, o *Options, serving *certs.Serving) (m
 	return mgr, nil
 }
 
-func addReadiness(mgr manager.Manager, draining *atomic.Bool, serving *certs.Serving) error {
+func addReadiness(mgr manager.Manager, draining *atomic.Bool, serving certificates) error {
 	notDraining := func(*http.Request) error {
 		if draining.Load() {
 			return errDraining
@@ -169,12 +178,13 @@ func addReadiness(mgr manager.Manager, draining *atomic.Bool, serving *certs.Ser
 		mgr.AddHealthzCheck("ping", healthz.Ping),
 		mgr.AddReadyzCheck("running", notDraining),
 		mgr.AddReadyzCheck("certificate", serving.Ready),
+		mgr.AddReadyzCheck("ca-bundle", serving.Registered),
 		mgr.AddReadyzCheck("listening", listening),
 	)
 }
 
 // addWebhooks wires /mutate, /verify and /validate-policy: caches, policies, handlers.
-func addWebhooks(ctx context.Context, mgr manager.Manager, o *Options) (*replica, error) {
+func addWebhooks(ctx context.Context, mgr manager.Manager, serving certificates, o *Options) (*replica, error) {
 	namespaces, err := watchNamespaces(ctx, mgr.GetCache(), o.Log)
 	if err != nil {
 		return nil, err
@@ -187,7 +197,7 @@ func addWebhooks(ctx context.Context, mgr manager.Manager, o *Options) (*replica
 	if err != nil {
 		return nil, err
 	}
-	own, err := addReplica(ctx, mgr, policies, o)
+	own, err := addReplica(ctx, mgr, policies, serving, o)
 	if err != nil {
 		return nil, err
 	}

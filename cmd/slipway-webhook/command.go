@@ -15,6 +15,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
 
+	"github.com/slipway-hub/slipway/certs"
 	"github.com/slipway-hub/slipway/webhook"
 )
 
@@ -58,6 +59,9 @@ func newCommand() *cobra.Command {
 			if err != nil {
 				return usage(err)
 			}
+			if options.Certificates.Mode != certs.Files && options.Namespace == "" {
+				return usage(fmt.Errorf("--certificate-mode %s needs --namespace, which has the Secrets", options.Certificates.Mode))
+			}
 			// Everything that logs, in whatever way, does it in this form.
 			slog.SetDefault(slog.New(handler))
 			logger := logr.FromSlogHandler(handler)
@@ -73,7 +77,10 @@ func newCommand() *cobra.Command {
 	}
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
 	flags := cmd.Flags()
+	options.Certificates.Mode = certs.Files
+	flags.Var(&options.Certificates.Mode, "certificate-mode", "where the serving certificate comes from: files (of --cert-dir), selfSigned (made and renewed by the replicas) or certManager")
 	flags.StringVar(&options.CertDir, "cert-dir", "/etc/slipway/certs", "`folder` with tls.crt and tls.key; they are loaded anew when they change")
+	flags.StringVar(&options.ServiceName, "service-name", "slipway-webhook", "`name` of the Service by which the API server calls; with --namespace it makes the certificate's DNS name")
 	flags.StringVar(&options.BindAddress, "bind-address", "", "`address` to serve admission requests on; empty: every address")
 	flags.IntVar(&options.Port, "port", defaultPort, "`port` to serve admission requests on")
 	flags.StringVar(&options.MetricsBindAddress, "metrics-bind-address", ":8080", "`host:port` of /metrics; 0: none")

@@ -20,6 +20,8 @@ func TestWrongUsageIsToldBeforeAnythingStarts(t *testing.T) {
 		"a port in words":  {[]string{"--port", "https"}, "--port"},
 		"no such level":    {[]string{"--log-level", "loud"}, `--log-level "loud" must be debug, info, warn or error`},
 		"no such format":   {[]string{"--log-format", "xml"}, `--log-format "xml" must be json or text`},
+		"no such mode":     {[]string{"--certificate-mode", "helm"}, "must be files, selfSigned or certManager"},
+		"nowhere to look":  {[]string{"--certificate-mode", "selfSigned", "--namespace", ""}, "needs --namespace"},
 		"a garbled period": {[]string{"--drain-delay", "soon"}, "--drain-delay"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -70,7 +72,7 @@ func TestCommandOffersTheFlagsThatChartsUse(t *testing.T) {
 	for _, flag := range []string{
 		"--cert-dir", "--port", "--bind-address", "--metrics-bind-address", "--health-probe-bind-address",
 		"--log-level", "--log-format", "--kubeconfig", "--drain-delay", "--drain-timeout", "--own-namespace",
-		"--namespace", "--identity",
+		"--namespace", "--identity", "--certificate-mode", "--service-name",
 	} {
 		assert.Contains(t, usage, flag+" ")
 	}

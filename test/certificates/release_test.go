@@ -1,0 +1,337 @@
+// Package certificates tests on a real API server that its calls are answered with a certificate that it trusts, whatever
+// happens to certificates, Secrets and webhook configurations.
+package certificates
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/pem"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr/testr"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"github.com/slipway-hub/slipway/certs"
+	"github.com/slipway-hub/slipway/test/cluster/kube"
+	"github.com/slipway-hub/slipway/test/world"
+	"github.com/slipway-hub/slipway/webhook"
+)
+
+// The periods of the tests' replicas.
+const (
+	propagation = 2 * time.Second
+	dropAfter   = 2 * time.Second
+	lookEvery   = 200 * time.Millisecond
+)
+
+var installCRDs = sync.OnceValue(func() error {
+	w := &world.World{Cluster: cluster}
+	_, err := w.Cluster.Kubectl(context.Background(), nil, "apply", "-f", world.CRDFolder)
+	if err != nil {
+		return err
+	}
+	_, err = w.Cluster.Kubectl(context.Background(), nil, "wait", "--for=condition=Established", "--timeout=30s", "-f", world.CRDFolder)
+	return err
+})
+
+// cluster is set before the CRDs are installed; kube.ForTest wants a test.
+var cluster *kube.Cluster
+
+// release is what helm installs, without a chart: namespace, account, Secrets without data, and webhook configurations
+// without a caBundle. There may be several, each for the pods of its own hub.
+type release struct {
+	*world.World
+	// namespace is the webhook's, and hub that of the pods.
+	namespace, hub string
+	config         *rest.Config
+	front          *front
+}
+
+var releases atomic.Int32
+
+func newRelease(t *testing.T) *release {
+	t.Helper()
+	cluster = kube.ForTest(t)
+	require.NoError(t, installCRDs())
+	admin := cluster.Config()
+	admin.WarningHandlerWithContext = rest.NoWarnings{}
+	r := &release{World: &world.World{
+		Cluster: cluster, Admin: kubernetes.NewForConfigOrDie(admin), Dynamic: dynamic.NewForConfigOrDie(admin),
+	}}
+	r.namespace = fmt.Sprintf("slipway-%d", releases.Add(1))
+	r.hub = r.namespace + "-hub"
+	for _, ns := range []string{r.namespace, r.hub} {
+		require.NoError(t, cluster.CreateNamespace(t.Context(), ns, map[string]string{"test": ns}))
+	}
+	var err error
+	r.config, err = r.WebhookAccount(t.Context(), r.namespace, r.namespace, world.WebhookRights, world.OwnRights)
+	require.NoError(t, err)
+	hub, err := r.Account(t.Context(), r.hub, "hub", []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"create"}}})
+	require.NoError(t, err)
+	r.Hub = kubernetes.NewForConfigOrDie(hub)
+	for _, policy := range []string{launches, image} {
+		require.NoError(t, r.TryPut(t, r.hub, policy))
+	}
+	r.grant(t)
+	for _, name := range []string{certs.SelfSignedSecret, certs.AuthoritiesSecret} {
+		r.emptySecret(t, name)
+	}
+	r.front = openFront(t)
+	r.register(t)
+	return r
+}
+
+const launches = `
+kind: ClusterSpawnPolicy
+metadata: {name: NAMESPACE}
+spec:
+  namespaceSelector: {matchLabels: {test: NAMESPACE}}
+  launchers: [{serviceAccount: {namespace: NAMESPACE, name: hub}}]
+`
+
+const image = `
+kind: SpawnPolicy
+metadata: {name: image}
+spec: {defaults: {image: "quay.io/jupyter/minimal-notebook:2026-01-05"}}
+`
+
+func (r *release) emptySecret(t *testing.T, name string) {
+	t.Helper()
+	_, err := r.Admin.CoreV1().Secrets(r.namespace).Create(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
+	require.NoError(t, err)
+}
+
+// grant gives the webhook what it needs for certificates in both modes, everything by name.
+func (r *release) grant(t *testing.T) {
+	t.Helper()
+	named := metav1.ObjectMeta{Name: "certificates-" + r.namespace}
+	subjects := []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: r.namespace, Name: r.namespace}}
+	_, err := r.Admin.RbacV1().Roles(r.namespace).Create(t.Context(), &rbacv1.Role{ObjectMeta: named, Rules: []rbacv1.PolicyRule{
+		{APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{certs.SelfSignedSecret, certs.CertManagerSecret, certs.AuthoritiesSecret}, Verbs: []string{"list", "watch"}},
+		{APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{certs.SelfSignedSecret, certs.AuthoritiesSecret}, Verbs: []string{"update"}},
+	}}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	_, err = r.Admin.RbacV1().RoleBindings(r.namespace).Create(t.Context(), &rbacv1.RoleBinding{
+		ObjectMeta: named, Subjects: subjects, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: named.Name},
+	}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	_, err = r.Admin.RbacV1().ClusterRoles().Create(t.Context(), &rbacv1.ClusterRole{ObjectMeta: named, Rules: []rbacv1.PolicyRule{
+		{APIGroups: []string{admissionregistrationv1.GroupName}, Resources: []string{"mutatingwebhookconfigurations"}, ResourceNames: []string{r.fits()}, Verbs: []string{"list", "watch", "patch"}},
+		{APIGroups: []string{admissionregistrationv1.GroupName}, Resources: []string{"validatingwebhookconfigurations"}, ResourceNames: []string{r.verifies(), r.judges()}, Verbs: []string{"list", "watch", "patch"}},
+	}}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	_, err = r.Admin.RbacV1().ClusterRoleBindings().Create(t.Context(), &rbacv1.ClusterRoleBinding{
+		ObjectMeta: named, Subjects: subjects, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: named.Name},
+	}, metav1.CreateOptions{})
+	require.NoError(t, err)
+}
+
+// The names of the webhook configurations.
+func (r *release) fits() string     { return r.namespace + "-fits" }
+func (r *release) verifies() string { return r.namespace + "-verifies" }
+func (r *release) judges() string   { return r.namespace + "-judges" }
+
+// register creates the webhook configurations for the pods of this release's hub.
+func (r *release) register(t *testing.T) {
+	t.Helper()
+	at := webhook.AtAddress("127.0.0.1", r.front.port, nil)
+	ours := &metav1.LabelSelector{MatchLabels: map[string]string{"test": r.hub}}
+	api := r.Admin.AdmissionregistrationV1()
+	fits := webhook.Configuration(at)
+	fits.Name, fits.Webhooks[0].NamespaceSelector = r.fits(), ours
+	_, err := api.MutatingWebhookConfigurations().Create(t.Context(), fits, metav1.CreateOptions{})
+	require.NoError(t, err)
+	verifies := webhook.VerifyConfiguration(at, nil)
+	verifies.Name, verifies.Webhooks[0].NamespaceSelector = r.verifies(), ours
+	judges := webhook.PolicyConfiguration(at)
+	judges.Name = r.judges()
+	judges.Webhooks[0].NamespaceSelector = ours
+	judges.Webhooks[0].Rules[0].Resources = []string{"spawnpolicies"} // cluster policies are every release's here
+	for _, c := range []*admissionregistrationv1.ValidatingWebhookConfiguration{verifies, judges} {
+		_, err := api.ValidatingWebhookConfigurations().Create(t.Context(), c, metav1.CreateOptions{})
+		require.NoError(t, err)
+	}
+	t.Cleanup(func() { r.unregister(t) })
+}
+
+func (r *release) unregister(t *testing.T) {
+	t.Helper()
+	ctx, api := context.WithoutCancel(t.Context()), r.Admin.AdmissionregistrationV1()
+	errs := []error{api.MutatingWebhookConfigurations().Delete(ctx, r.fits(), metav1.DeleteOptions{})}
+	for _, name := range []string{r.verifies(), r.judges()} {
+		errs = append(errs, api.ValidatingWebhookConfigurations().Delete(ctx, name, metav1.DeleteOptions{}))
+	}
+	for _, err := range errs {
+		if !apierrors.IsNotFound(err) {
+			assert.NoError(t, err)
+		}
+	}
+}
+
+// replica is one running webhook of the release.
+type replica struct {
+	*world.Replica
+	name string
+}
+
+// start starts a replica and waits for nothing.
+func (r *release) start(t *testing.T, name string, mode certs.Mode, changes ...func(*certs.KeeperOptions)) *replica {
+	t.Helper()
+	started, err := world.StartReplica(context.WithoutCancel(t.Context()), r.config, func(o *webhook.Options) {
+		o.Namespace, o.Identity, o.OwnNamespaces = r.namespace, name, []string{r.namespace}
+		o.Certificates = r.keeperOptions(mode)
+		o.Certificates.Log = testr.NewWithOptions(t, testr.Options{LogTimestamp: true}).WithName(name)
+		for _, change := range changes {
+			change(&o.Certificates)
+		}
+	})
+	require.NoError(t, err)
+	one := &replica{started, name}
+	r.front.add(one)
+	t.Cleanup(func() { r.stop(t, one) })
+	return one
+}
+
+func (r *release) keeperOptions(mode certs.Mode) certs.KeeperOptions {
+	return certs.KeeperOptions{
+		Mode: mode, Hosts: []string{"127.0.0.1"}, Mutating: []string{r.fits()}, Validating: []string{r.verifies(), r.judges()},
+		PropagationDelay: propagation, DropAfter: dropAfter, LookEvery: lookEvery,
+	}
+}
+
+// stop ends a replica as a rolling update does: it isn't ready any more, drains, and is gone.
+func (r *release) stop(t *testing.T, one *replica) {
+	t.Helper()
+	one.Stop()
+	if err, running := <-one.Ended; running {
+		assert.NoError(t, err)
+		close(one.Ended)
+	}
+	r.front.remove(one)
+}
+
+// ready waits for replicas.
+func (r *release) ready(t *testing.T, replicas ...*replica) {
+	t.Helper()
+	for _, one := range replicas {
+		require.NoError(t, one.Await(t.Context(), http.StatusOK), "%s: %s", one.name, one.readiness())
+	}
+}
+
+// readiness is what /readyz says in detail.
+func (r *replica) readiness() string {
+	checks := strings.Builder{}
+	for _, check := range []string{"certificate", "ca-bundle", "listening", "policies"} {
+		got, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/readyz/%s", r.Health, check))
+		if err != nil {
+			return err.Error()
+		}
+		got.Body.Close()
+		fmt.Fprintf(&checks, "%s: %s; ", check, got.Status)
+	}
+	return checks.String()
+}
+
+// secret reads a Secret.
+func (r *release) secret(t *testing.T, name string) *corev1.Secret {
+	t.Helper()
+	secret, err := r.Admin.CoreV1().Secrets(r.namespace).Get(t.Context(), name, metav1.GetOptions{})
+	require.NoError(t, err)
+	return secret
+}
+
+// patchSecret is kubectl patch.
+func (r *release) patchSecret(t *testing.T, name, patch string) {
+	t.Helper()
+	_, err := r.Admin.CoreV1().Secrets(r.namespace).Patch(t.Context(), name, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+	require.NoError(t, err)
+}
+
+// caBundles are those of the three configurations.
+func (r *release) caBundles(ctx context.Context) (map[string]string, error) {
+	api := r.Admin.AdmissionregistrationV1()
+	fits, err := api.MutatingWebhookConfigurations().Get(ctx, r.fits(), metav1.GetOptions{})
+	if err != nil {
+		return nil, err
+	}
+	bundles := map[string]string{r.fits(): string(fits.Webhooks[0].ClientConfig.CABundle)}
+	for _, name := range []string{r.verifies(), r.judges()} {
+		c, err := api.ValidatingWebhookConfigurations().Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return nil, err
+		}
+		bundles[name] = string(c.Webhooks[0].ClientConfig.CABundle)
+	}
+	return bundles, nil
+}
+
+// awaitBundles waits until the bundle and the caBundles have this many authorities, the same everywhere.
+func (r *release) awaitBundles(t *testing.T, authorities int) {
+	t.Helper()
+	require.NoError(t, world.Eventually(t.Context(), func() error {
+		bundles, err := r.caBundles(t.Context())
+		if err != nil {
+			return err
+		}
+		bundles["bundle"] = string(r.secret(t, certs.AuthoritiesSecret).Data[certs.CAFile])
+		for name, bundle := range bundles {
+			if n := strings.Count(bundle, "BEGIN CERTIFICATE"); n != authorities {
+				return fmt.Errorf("%s has %d authorities, not %d", name, n, authorities)
+			}
+			for _, other := range bundles {
+				if strings.Count(other, bundle) != 1 {
+					return fmt.Errorf("%s differs", name)
+				}
+			}
+		}
+		return nil
+	}))
+}
+
+// serves waits until each of the replicas serves with the certificate that is in a Secret.
+func (r *release) serves(t *testing.T, secret string, replicas ...*replica) {
+	t.Helper()
+	for _, one := range replicas {
+		require.NoError(t, world.Eventually(t.Context(), func() error {
+			block, _ := pem.Decode(r.secret(t, secret).Data[certs.CertFile])
+			if block == nil {
+				return fmt.Errorf("no certificate in %s", secret)
+			}
+			got, err := one.certificate()
+			if err == nil && string(got.Raw) != string(block.Bytes) {
+				err = fmt.Errorf("%s serves with another certificate", one.name)
+			}
+			return err
+		}))
+	}
+}
+
+// pairFor makes a pair for the tests' host, in base64 as a patch has it.
+func pairFor(t *testing.T, made time.Time, valid time.Duration) *certs.Pair {
+	t.Helper()
+	pair, err := certs.SelfSigned([]string{"127.0.0.1"}, made, valid)
+	require.NoError(t, err)
+	return pair
+}
+
+// otherKey is a key that no certificate here is for.
+func otherKey(t *testing.T) string {
+	t.Helper()
+	return base64.StdEncoding.EncodeToString(pairFor(t, time.Now(), time.Hour).Key)
+}

@@ -48,7 +48,11 @@ type inFlight chan struct{}
 // inFlightPerProcessor is far above what is under way when requests take a millisecond; what it bounds is a pile-up.
 const inFlightPerProcessor = 32
 
-func newInFlight() inFlight { return make(inFlight, inFlightPerProcessor*runtime.GOMAXPROCS(0)) }
+func newInFlight() inFlight {
+	limit := inFlightPerProcessor * runtime.GOMAXPROCS(0)
+	decidingLimit.Set(float64(limit))
+	return make(inFlight, limit)
+}
 
 // enter says whether there is room, and takes it.
 func (f inFlight) enter() bool {
@@ -95,6 +99,9 @@ func (e *endpoint) decide(r *http.Request, request admission.Request) (response 
 		return tooMany()
 	}
 	defer e.inFlight.leave()
+	now := deciding.WithLabelValues(e.webhook)
+	now.Inc()
+	defer now.Dec()
 	defer func() {
 		if p := recover(); p != nil {
 			e.log.Error(fmt.Errorf("panic: %v", p), "deciding on a pod panicked", "uid", request.UID, "stack", string(debug.Stack()))

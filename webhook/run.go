@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	goruntime "runtime"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -55,6 +56,8 @@ type Options struct {
 	DrainTimeout time.Duration
 	// Log may be the zero Logger, which says nothing.
 	Log logr.Logger
+	// Version is that of the program, for the metric of the build.
+	Version string
 }
 
 // errDraining is what readiness says after the replica was told to stop.
@@ -67,6 +70,7 @@ func Run(ctx context.Context, o Options) error {
 	if o.Log.GetSink() == nil {
 		o.Log = logr.Discard()
 	}
+	buildInfo.WithLabelValues(o.Version, goruntime.Version()).Set(1)
 	// What runs must outlive ctx by the drain delay.
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -206,8 +210,8 @@ func addWebhooks(ctx context.Context, mgr manager.Manager, o *Options) (*replica
 		})
 		mgr.GetWebhookServer().Register(path, &endpoint{webhook: name, handler: handler, inFlight: limit, log: log})
 	}
-	log := o.Log.WithName("validate-policy")
+	log := o.Log.WithName(validatesPolicies)
 	judge := newPolicyValidator(policies, namespaces, log)
-	mgr.GetWebhookServer().Register(ValidatePolicyPath, &endpoint{webhook: "validate-policy", handler: judge, log: log})
+	mgr.GetWebhookServer().Register(ValidatePolicyPath, &endpoint{webhook: validatesPolicies, handler: judge, log: log})
 	return own, nil
 }

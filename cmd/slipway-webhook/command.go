@@ -63,7 +63,7 @@ func newCommand() *cobra.Command {
 			logger := logr.FromSlogHandler(handler)
 			ctrl.SetLogger(logger)
 			klog.SetLogger(logger)
-			options.Log = logger
+			options.Log, options.Version = logger, version
 			if options.Config, err = config.GetConfig(); err != nil {
 				return fmt.Errorf("find the API server (use --kubeconfig outside a cluster): %w", err)
 			}

@@ -1,11 +1,13 @@
 package webhook
 
 import (
+	"context"
 	"net/http"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -194,13 +196,19 @@ func countWrite(writes *prometheus.CounterVec, err error) {
 type stopwatch struct {
 	webhook string
 	started time.Time
+	span    trace.Span // nil: it isn't traced
 }
 
-func enterEngine(webhook string) stopwatch { return stopwatch{webhook, time.Now()} }
+func enterEngine(ctx context.Context, webhook string, t *tracing) stopwatch {
+	return stopwatch{webhook, time.Now(), t.inEngine(ctx)}
+}
 
 // leave is deferred: a panic takes time too.
 func (s stopwatch) leave() {
 	engineDurations.WithLabelValues(s.webhook).Observe(time.Since(s.started).Seconds())
+	if s.span != nil {
+		s.span.End()
+	}
 }
 
 // policyReadiness tells of the policies of the current set, all of them at one moment.

@@ -43,7 +43,7 @@ func (m *mutator) fit(ctx context.Context, req *admission.Request, pod *corev1.P
 	in.Sent = pod
 	in.Surplus, in.Shape = policy.Surplus(pod)
 	in.Refused = append(append(denials, generated(pod)...), policy.Owned(pod)...)
-	result, ready, err := m.apply(in)
+	result, ready, err := m.apply(ctx, in)
 	switch {
 	case !ready:
 		return notReady("the policies aren't read yet")
@@ -65,8 +65,8 @@ func (m *mutator) fit(ctx context.Context, req *admission.Request, pod *corev1.P
 	return m.audited(req, pod, result.Audit, response)
 }
 
-func (m *mutator) apply(in policy.Input) (result policy.Result, ready bool, err error) {
-	defer enterEngine(m.webhook).leave()
+func (m *mutator) apply(ctx context.Context, in policy.Input) (result policy.Result, ready bool, err error) {
+	defer enterEngine(ctx, m.webhook, m.tracing).leave()
 	return m.engine.Apply(in)
 }
 

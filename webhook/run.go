@@ -54,6 +54,8 @@ type Options struct {
 	DrainDelay time.Duration
 	// DrainTimeout bounds the wait for requests that are being answered. 0: they are cut off.
 	DrainTimeout time.Duration
+	// Tracing is off if it is empty.
+	Tracing Tracing
 	// Log may be the zero Logger, which says nothing.
 	Log logr.Logger
 	// Version is that of the program, for the metric of the build.
@@ -83,7 +85,12 @@ func Run(ctx context.Context, o Options) error {
 	if err := addReadiness(mgr, &draining, serving); err != nil {
 		return err
 	}
-	own, err := addWebhooks(running, mgr, &o)
+	tracing, err := newTracing(running, &o)
+	if err != nil {
+		return err
+	}
+	defer tracing.end(context.WithoutCancel(ctx))
+	own, err := addWebhooks(running, mgr, tracing, &o)
 	if err != nil {
 		return err
 	}
@@ -178,7 +185,7 @@ func addReadiness(mgr manager.Manager, draining *atomic.Bool, serving *certs.Ser
 }
 
 // addWebhooks wires /mutate, /verify and /validate-policy: caches, policies, handlers.
-func addWebhooks(ctx context.Context, mgr manager.Manager, o *Options) (*replica, error) {
+func addWebhooks(ctx context.Context, mgr manager.Manager, tracing *tracing, o *Options) (*replica, error) {
 	namespaces, err := watchNamespaces(ctx, mgr.GetCache(), o.Log)
 	if err != nil {
 		return nil, err
@@ -206,12 +213,13 @@ func addWebhooks(ctx context.Context, mgr manager.Manager, o *Options) (*replica
 		name := strings.TrimPrefix(path, "/")
 		log := o.Log.WithName(name)
 		handler := newHandler(decider{
-			webhook: name, engine: policies, namespaces: namespaces, claims: claims, events: own.tellsOf(), fitted: policies.fitted, log: log,
+			webhook: name, engine: policies, namespaces: namespaces, claims: claims, events: own.tellsOf(), fitted: policies.fitted, tracing: tracing, log: log,
 		})
-		mgr.GetWebhookServer().Register(path, &endpoint{webhook: name, handler: handler, inFlight: limit, log: log})
+		mgr.GetWebhookServer().Register(path, &endpoint{webhook: name, handler: handler, inFlight: limit, tracing: tracing, log: log})
 	}
 	log := o.Log.WithName(validatesPolicies)
 	judge := newPolicyValidator(policies, namespaces, log)
-	mgr.GetWebhookServer().Register(ValidatePolicyPath, &endpoint{webhook: validatesPolicies, handler: judge, log: log})
+	judge.tracing = tracing
+	mgr.GetWebhookServer().Register(ValidatePolicyPath, &endpoint{webhook: validatesPolicies, handler: judge, tracing: tracing, log: log})
 	return own, nil
 }

@@ -32,6 +32,7 @@ type policyValidator struct {
 	log        logr.Logger
 	// A namespace must not keep the platform team from writing theirs, so each kind has room of its own; nil: no bound.
 	ofNamespaces, ofCluster inFlight
+	tracing                 *tracing // may be nil
 }
 
 func newPolicyValidator(p *policies, namespaces namespaceLabels, log logr.Logger) *policyValidator {
@@ -87,7 +88,7 @@ func (v *policyValidator) judge(ctx context.Context, req *admission.Request) adm
 
 // check asks the engine. inTime is false where there was none left to try anything in.
 func (v *policyValidator) check(ctx context.Context, req *admission.Request, set *policySet, written policy.Policies, ref policy.PolicyRef) (found policy.Findings, inTime bool) {
-	defer enterEngine(validatesPolicies).leave()
+	defer enterEngine(ctx, validatesPolicies, v.tracing).leave()
 	compiled := set.compiled.With(written)
 	if ctx.Err() != nil {
 		return found, false

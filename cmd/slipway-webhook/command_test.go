@@ -70,7 +70,7 @@ func TestCommandOffersTheFlagsThatChartsUse(t *testing.T) {
 	for _, flag := range []string{
 		"--cert-dir", "--port", "--bind-address", "--metrics-bind-address", "--health-probe-bind-address",
 		"--log-level", "--log-format", "--kubeconfig", "--drain-delay", "--drain-timeout", "--own-namespace",
-		"--namespace", "--identity",
+		"--namespace", "--identity", "--tracing-endpoint", "--tracing-sampling-ratio",
 	} {
 		assert.Contains(t, usage, flag+" ")
 	}

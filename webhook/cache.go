@@ -20,6 +20,7 @@ type stoppableCache struct {
 // newStoppableCache is a cache.NewCacheFunc for the manager.
 func newStoppableCache(stopping context.Context) cache.NewCacheFunc {
 	return func(config *rest.Config, o cache.Options) (cache.Cache, error) {
+		o.NewInformer = cacheAges.informer
 		c, err := cache.New(config, o)
 		if err != nil {
 			return nil, fmt.Errorf("make a cache: %w", err)

@@ -42,6 +42,7 @@ type decider struct {
 	claims     claimCache
 	events     *events
 	fitted     *fittings
+	tracing    *tracing // may be nil
 	log        logr.Logger
 }
 

@@ -38,7 +38,9 @@ type endpoint struct {
 	handler admission.Handler
 	// inFlight bounds how many requests are decided at once; nil: no bound.
 	inFlight inFlight
-	log      logr.Logger
+	// tracing may be nil.
+	tracing *tracing
+	log     logr.Logger
 }
 
 // inFlight has room for as many requests as are decided at once. Both webhooks for pods share one: the work is all processor time,
@@ -48,7 +50,11 @@ type inFlight chan struct{}
 // inFlightPerProcessor is far above what is under way when requests take a millisecond; what it bounds is a pile-up.
 const inFlightPerProcessor = 32
 
-func newInFlight() inFlight { return make(inFlight, inFlightPerProcessor*runtime.GOMAXPROCS(0)) }
+func newInFlight() inFlight {
+	limit := inFlightPerProcessor * runtime.GOMAXPROCS(0)
+	decidingLimit.Set(float64(limit))
+	return make(inFlight, limit)
+}
 
 // enter says whether there is room, and takes it.
 func (f inFlight) enter() bool {
@@ -71,14 +77,21 @@ func (f inFlight) leave() {
 
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	started := time.Now()
+	r, span := e.tracing.begin(r, e.webhook, started)
+	became := e.serve(w, r, span)
+	observe(e.webhook, became, started)
+	span.end(became)
+}
+
+func (e *endpoint) serve(w http.ResponseWriter, r *http.Request, span *requestSpan) outcome {
 	review, err := readReview(w, r)
 	if err != nil {
 		status := statusOf(err)
 		e.log.Info("refused a request that is no AdmissionReview", "status", status, "reason", err.Error())
-		observe(e.webhook, outcome{result: resultError, reason: reasonBadRequest}, started)
 		http.Error(w, "Slipway "+reasonBadRequest+": "+err.Error(), status)
-		return
+		return outcome{result: resultError, reason: reasonBadRequest}
 	}
+	span.asks(review.Request)
 	request := admission.Request{AdmissionRequest: *review.Request}
 	response := e.decide(r, request)
 	if err := response.Complete(request); err != nil {
@@ -86,7 +99,7 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		response = internalError(request.UID)
 	}
 	e.write(w, &response)
-	observe(e.webhook, outcomeOf(&response), started)
+	return outcomeOf(&response)
 }
 
 // decide has the request handled within its time. A panic is an error answer.
@@ -95,6 +108,9 @@ func (e *endpoint) decide(r *http.Request, request admission.Request) (response 
 		return tooMany()
 	}
 	defer e.inFlight.leave()
+	now := deciding.WithLabelValues(e.webhook)
+	now.Inc()
+	defer now.Dec()
 	defer func() {
 		if p := recover(); p != nil {
 			e.log.Error(fmt.Errorf("panic: %v", p), "deciding on a pod panicked", "uid", request.UID, "stack", string(debug.Stack()))

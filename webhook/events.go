@@ -63,6 +63,7 @@ func (e *events) tell(req *admission.Request, event func() *corev1.Event) {
 	}
 	select {
 	case e.queue <- event():
+		queuedEvents.Inc()
 	default:
 		droppedEvents.Inc()
 	}
@@ -74,6 +75,7 @@ func (e *events) Start(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 		case event := <-e.queue:
+			queuedEvents.Dec()
 			e.send(context.WithoutCancel(ctx), event)
 		}
 	}
@@ -90,6 +92,7 @@ func (e *events) drain(ctx context.Context) {
 	for {
 		select {
 		case event := <-e.queue:
+			queuedEvents.Dec()
 			e.send(ctx, event)
 		default:
 			return
@@ -103,7 +106,9 @@ func (e *events) send(ctx context.Context, event *corev1.Event) {
 	if err := e.write(ctx, event); err != nil {
 		droppedEvents.Inc()
 		e.log.Error(err, "can't write an Event", "namespace", event.Namespace, "pod", event.InvolvedObject.Name)
+		return
 	}
+	writtenEvents.Inc()
 }
 
 func denialEvent(namespace string, pod *corev1.Pod, denials []policy.Denial) *corev1.Event {

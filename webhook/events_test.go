@@ -110,12 +110,15 @@ func TestDenialsDoNotWaitForASlowAPIServerAndTheLastOnesAreBounded(t *testing.T)
 
 func TestWhatIsQueuedIsWrittenBeforeTheReplicaEnds(t *testing.T) {
 	e, kept := collect()
-	req := request(t, nil)
+	req, queued, written := request(t, nil), testutil.ToFloat64(queuedEvents), testutil.ToFloat64(writtenEvents)
 	for range 3 {
 		e.denied(&req, &corev1.Pod{}, noPolicy())
 	}
+	assert.InDelta(t, queued+3, testutil.ToFloat64(queuedEvents), 0)
 	(&replica{events: e, reports: &reports{leases: &keptLeases{}}}).end(t.Context())
 	assert.Len(t, *kept, 3)
+	assert.InDelta(t, queued, testutil.ToFloat64(queuedEvents), 0)
+	assert.InDelta(t, written+3, testutil.ToFloat64(writtenEvents), 0)
 }
 
 func TestAnEventThatIsRefusedIsCounted(t *testing.T) {

@@ -43,7 +43,7 @@ func (m *mutator) fit(ctx context.Context, req *admission.Request, pod *corev1.P
 	in.Sent = pod
 	in.Surplus, in.Shape = policy.Surplus(pod)
 	in.Refused = append(append(denials, generated(pod)...), policy.Owned(pod)...)
-	result, ready, err := m.engine.Apply(in)
+	result, ready, err := m.apply(ctx, in)
 	switch {
 	case !ready:
 		return notReady("the policies aren't read yet")
@@ -63,6 +63,11 @@ func (m *mutator) fit(ctx context.Context, req *admission.Request, pod *corev1.P
 	}
 	m.log.V(1).Info("fitted", "untouched", result.Untouched, "uid", req.UID, "namespace", req.Namespace, "pod", pod.Name, "hub", identity.Hub, "hash", result.Applied.Hash)
 	return m.audited(req, pod, result.Audit, response)
+}
+
+func (m *mutator) apply(ctx context.Context, in policy.Input) (result policy.Result, ready bool, err error) {
+	defer enterEngine(ctx, m.webhook, m.tracing).leave()
+	return m.engine.Apply(in)
 }
 
 func answer(raw []byte, sent *corev1.Pod, result *policy.Result) (admission.Response, error) {

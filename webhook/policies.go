@@ -214,11 +214,14 @@ func (p *policies) refresh(ctx context.Context) error {
 	if last := p.current.Load(); last != nil && last.versions == versions {
 		return nil
 	}
+	started := time.Now()
 	set := compile(objects, p.exempt)
+	compileDurations.Observe(time.Since(started).Seconds())
 	set.versions, set.since = versions, p.now()
 	set.older = p.current.Load().recent(set.since, maxSuperseded)
 	p.fitted.follow(objects)
 	p.current.Store(set)
+	readiness.follow(objects, set.verdicts)
 	p.report(len(objects), set)
 	for _, s := range p.swapped {
 		s.raise()

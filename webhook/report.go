@@ -78,7 +78,8 @@ func (r *reports) NeedLeaderElection() bool { return false }
 
 func (r *reports) name() string { return leasePrefix + r.identity }
 
-func (r *reports) report(ctx context.Context, hash string) error {
+func (r *reports) report(ctx context.Context, hash string) (err error) {
+	defer func() { countWrite(replicaReports, err) }()
 	ctx, cancel := context.WithTimeout(ctx, reportEvery)
 	defer cancel()
 	annotations := map[string]string{annotationPolicies: hash}
@@ -95,7 +96,7 @@ func (r *reports) report(ctx context.Context, hash string) error {
 			WithHolderIdentity(r.identity).
 			WithLeaseDurationSeconds(int32(reportDuration / time.Second)).
 			WithRenewTime(metav1.NowMicro()))
-	_, err := r.leases.Apply(ctx, lease, metav1.ApplyOptions{FieldManager: component, Force: true})
+	_, err = r.leases.Apply(ctx, lease, metav1.ApplyOptions{FieldManager: component, Force: true})
 	return err
 }
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	goruntime "runtime"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -58,8 +59,12 @@ type Options struct {
 	DrainDelay time.Duration
 	// DrainTimeout bounds the wait for requests that are being answered. 0: they are cut off.
 	DrainTimeout time.Duration
+	// Tracing is off if it is empty.
+	Tracing Tracing
 	// Log may be the zero Logger, which says nothing.
 	Log logr.Logger
+	// Version is that of the program, for the metric of the build.
+	Version string
 }
 
 // errDraining is what readiness says after the replica was told to stop.
@@ -72,6 +77,7 @@ func Run(ctx context.Context, o Options) error {
 	if o.Log.GetSink() == nil {
 		o.Log = logr.Discard()
 	}
+	buildInfo.WithLabelValues(o.Version, goruntime.Version()).Set(1)
 	// What runs must outlive ctx by the drain delay.
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -87,7 +93,12 @@ func Run(ctx context.Context, o Options) error {
 	if err := addReadiness(mgr, &draining, serving); err != nil {
 		return err
 	}
-	own, err := addWebhooks(running, mgr, serving, &o)
+	tracing, err := newTracing(running, &o)
+	if err != nil {
+		return err
+	}
+	defer tracing.end(context.WithoutCancel(ctx))
+	own, err := addWebhooks(running, mgr, serving, tracing, &o)
 	if err != nil {
 		return err
 	}
@@ -184,7 +195,7 @@ func addReadiness(mgr manager.Manager, draining *atomic.Bool, serving certificat
 }
 
 // addWebhooks wires /mutate, /verify and /validate-policy: caches, policies, handlers.
-func addWebhooks(ctx context.Context, mgr manager.Manager, serving certificates, o *Options) (*replica, error) {
+func addWebhooks(ctx context.Context, mgr manager.Manager, serving certificates, tracing *tracing, o *Options) (*replica, error) {
 	namespaces, err := watchNamespaces(ctx, mgr.GetCache(), o.Log)
 	if err != nil {
 		return nil, err
@@ -212,12 +223,13 @@ func addWebhooks(ctx context.Context, mgr manager.Manager, serving certificates,
 		name := strings.TrimPrefix(path, "/")
 		log := o.Log.WithName(name)
 		handler := newHandler(decider{
-			webhook: name, engine: policies, namespaces: namespaces, claims: claims, events: own.tellsOf(), fitted: policies.fitted, log: log,
+			webhook: name, engine: policies, namespaces: namespaces, claims: claims, events: own.tellsOf(), fitted: policies.fitted, tracing: tracing, log: log,
 		})
-		mgr.GetWebhookServer().Register(path, &endpoint{webhook: name, handler: handler, inFlight: limit, log: log})
+		mgr.GetWebhookServer().Register(path, &endpoint{webhook: name, handler: handler, inFlight: limit, tracing: tracing, log: log})
 	}
-	log := o.Log.WithName("validate-policy")
+	log := o.Log.WithName(validatesPolicies)
 	judge := newPolicyValidator(policies, namespaces, log)
-	mgr.GetWebhookServer().Register(ValidatePolicyPath, &endpoint{webhook: "validate-policy", handler: judge, log: log})
+	judge.tracing = tracing
+	mgr.GetWebhookServer().Register(ValidatePolicyPath, &endpoint{webhook: validatesPolicies, handler: judge, tracing: tracing, log: log})
 	return own, nil
 }

@@ -71,6 +71,8 @@ func (s *statuses) lead(ctx context.Context) {
 	go informer.RunWithContext(ctx)
 	// Some of the replicas must not be taken for all.
 	if toolscache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
+		leading.Set(1)
+		defer leading.Set(0)
 		s.follow(ctx, leases)
 	}
 }
@@ -209,6 +211,7 @@ func (s *statuses) write(ctx context.Context, f *followed, next *statement, now 
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	err = s.status.Update(ctx, object)
+	countWrite(statusWrites, err)
 	switch {
 	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
 		s.log.V(1).Info("a policy changed meanwhile", "namespace", object.GetNamespace(), "policy", object.GetName())

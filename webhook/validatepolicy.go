@@ -32,6 +32,7 @@ type policyValidator struct {
 	log        logr.Logger
 	// A namespace must not keep the platform team from writing theirs, so each kind has room of its own; nil: no bound.
 	ofNamespaces, ofCluster inFlight
+	tracing                 *tracing // may be nil
 }
 
 func newPolicyValidator(p *policies, namespaces namespaceLabels, log logr.Logger) *policyValidator {
@@ -72,17 +73,10 @@ func (v *policyValidator) judge(ctx context.Context, req *admission.Request) adm
 	if set == nil {
 		return notReady("the policies aren't read yet")
 	}
-	compiled := set.compiled.With(written)
-	if ctx.Err() != nil {
+	found, inTime := v.check(ctx, req, set, written, ref)
+	if !inTime {
 		return timedOut()
 	}
-	ctx, cancel := context.WithTimeout(ctx, judgingTimeOf(ctx))
-	defer cancel()
-	found := compiled.Check(ref, policy.Surroundings{
-		Namespaces: v.namespacesFor(ctx, compiled, ref),
-		Before:     before(set, req),
-		TimeIsUp:   func() bool { return ctx.Err() != nil },
-	})
 	if len(found.Errors) > 0 {
 		return v.refuse(req, ref, found.Errors, found.Warnings)
 	}
@@ -90,6 +84,22 @@ func (v *policyValidator) judge(ctx context.Context, req *admission.Request) adm
 	response.Warnings = found.Warnings
 	response.AuditAnnotations = decidedBy([]policy.PolicyRef{ref})
 	return response
+}
+
+// check asks the engine. inTime is false where there was none left to try anything in.
+func (v *policyValidator) check(ctx context.Context, req *admission.Request, set *policySet, written policy.Policies, ref policy.PolicyRef) (found policy.Findings, inTime bool) {
+	defer enterEngine(ctx, validatesPolicies, v.tracing).leave()
+	compiled := set.compiled.With(written)
+	if ctx.Err() != nil {
+		return found, false
+	}
+	ctx, cancel := context.WithTimeout(ctx, judgingTimeOf(ctx))
+	defer cancel()
+	return compiled.Check(ref, policy.Surroundings{
+		Namespaces: v.namespacesFor(ctx, compiled, ref),
+		Before:     before(set, req),
+		TimeIsUp:   func() bool { return ctx.Err() != nil },
+	}), true
 }
 
 // before are the policies with the one that is written as it was, if it could be read.

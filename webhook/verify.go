@@ -46,6 +46,7 @@ func (v *verifier) create(ctx context.Context, req *admission.Request, pod *core
 	identity, denials := policy.IdentityOf(pod)
 	response := v.judge(ctx, req, pod, identity, pod, func(in policy.Input) ([]policy.Denial, *policy.AuditReport, bool) {
 		in.Refused = slices.Concat(denials, generated(pod))
+		defer enterEngine(ctx, v.webhook, v.tracing).leave()
 		found, ready := v.engine.Verify(in, pod)
 		return found, nil, ready // the caller has heard of the audited policies
 	})
@@ -81,6 +82,7 @@ func (v *verifier) update(ctx context.Context, req *admission.Request, pod *core
 	identity, denials := policy.IdentityOf(before)
 	return v.judge(ctx, req, pod, identity, before, func(in policy.Input) ([]policy.Denial, *policy.AuditReport, bool) {
 		in.Refused = denials
+		defer enterEngine(ctx, v.webhook, v.tracing).leave()
 		return v.engine.Update(in, before, pod, sub)
 	})
 }

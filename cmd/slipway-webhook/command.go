@@ -67,7 +67,7 @@ func newCommand() *cobra.Command {
 			logger := logr.FromSlogHandler(handler)
 			ctrl.SetLogger(logger)
 			klog.SetLogger(logger)
-			options.Log = logger
+			options.Log, options.Version = logger, version
 			if options.Config, err = config.GetConfig(); err != nil {
 				return fmt.Errorf("find the API server (use --kubeconfig outside a cluster): %w", err)
 			}
@@ -90,6 +90,8 @@ func newCommand() *cobra.Command {
 	flags.StringVar(&options.Identity, "identity", os.Getenv("POD_NAME"), "`name` of this replica among them; empty: the host's name and a random suffix (default: $POD_NAME)")
 	flags.DurationVar(&options.DrainDelay, "drain-delay", 5*time.Second, "how `long` to go on serving, not ready any more, after being told to stop")
 	flags.DurationVar(&options.DrainTimeout, "drain-timeout", 10*time.Second, "how `long` to wait after that for requests that are being answered")
+	flags.StringVar(&options.Tracing.Endpoint, "tracing-endpoint", "", "`host:port` of a receiver of OTLP over gRPC, without TLS, or https://host:port with it; empty: no traces")
+	flags.Float64Var(&options.Tracing.SamplingRatio, "tracing-sampling-ratio", 1, "`part` of the requests to trace, from 0 to 1, where the API server doesn't say itself whether it traces one")
 	flags.StringVar(&log.level, "log-level", "info", "the least `level` to log: debug, info, warn or error")
 	flags.StringVar(&log.format, "log-format", "json", "`format` of the log: json or text")
 	cmd.PersistentFlags().AddGoFlag(flag.Lookup(config.KubeconfigFlagName))

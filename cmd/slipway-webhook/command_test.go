@@ -73,6 +73,7 @@ func TestCommandOffersTheFlagsThatChartsUse(t *testing.T) {
 		"--cert-dir", "--port", "--bind-address", "--metrics-bind-address", "--health-probe-bind-address",
 		"--log-level", "--log-format", "--kubeconfig", "--drain-delay", "--drain-timeout", "--own-namespace",
 		"--namespace", "--identity", "--certificate-mode", "--service-name",
+		"--tracing-endpoint", "--tracing-sampling-ratio",
 	} {
 		assert.Contains(t, usage, flag+" ")
 	}

@@ -1,0 +1,37 @@
+package webhook
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// ofCertificates are registered by whoever holds the certificate.
+var ofCertificates = []string{"slipway_certificate_expiry_timestamp_seconds", "slipway_certificate_trusted"}
+
+func TestDashboardAndAlertsUseMetricsThatThereAre(t *testing.T) {
+	known := described(t)
+	for _, name := range ofCertificates {
+		known[name] = ""
+	}
+	for _, name := range []string{"dashboard.json", "alerts.yaml"} {
+		text, err := os.ReadFile(filepath.Join("../charts/slipway/files", name))
+		require.NoError(t, err)
+		used := regexp.MustCompile(`\bslipway_\w+`).FindAllString(string(text), -1)
+		require.NotEmpty(t, used)
+		for _, metric := range used {
+			base := metric
+			for _, suffix := range []string{"_bucket", "_sum", "_count"} {
+				if stem, cut := strings.CutSuffix(metric, suffix); cut && typeOf(stem) == "histogram" {
+					base = stem
+				}
+			}
+			assert.Contains(t, known, base, name)
+		}
+	}
+}

@@ -11,6 +11,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -22,9 +23,15 @@ import (
 
 func main() {
 	var o kube.Options
+	var images []string
 	flags := flag.NewFlagSet("cluster", flag.ExitOnError)
+	flags.BoolVar(&o.Node, "node", true, "start a node too")
 	flags.BoolVar(&o.Scheduler, "scheduler", false, "start kube-scheduler too")
 	flags.BoolVar(&o.ControllerManager, "controller-manager", false, "start kube-controller-manager too")
+	flags.Func("image", "tar of an image to give to the node; may be repeated", func(path string) error {
+		images = append(images, path)
+		return nil
+	})
 	flags.StringVar(&o.LogDir, "log-dir", "", "folder for the logs, kept afterwards (default: removed with the cluster)")
 	command := ""
 	if len(os.Args) > 1 {
@@ -37,13 +44,13 @@ func main() {
 		os.Exit(2)
 	}
 	o.Progress = os.Stderr
-	if err := run(o, command == "build"); err != nil {
+	if err := run(o, images, command == "build"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(3)
 	}
 }
 
-func run(o kube.Options, buildOnly bool) error {
+func run(o kube.Options, images []string, buildOnly bool) error {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	if buildOnly {
@@ -53,6 +60,11 @@ func run(o kube.Options, buildOnly bool) error {
 	c, err := kube.Start(ctx, o)
 	if err != nil {
 		return err
+	}
+	for _, image := range images {
+		if err := c.LoadImage(ctx, image); err != nil {
+			return errors.Join(err, c.Stop())
+		}
 	}
 	fmt.Fprintf(os.Stdout, "export KUBECONFIG=%s\n", c.Kubeconfig())
 	fmt.Fprintf(os.Stderr, "Kubernetes answers; kubectl is in %s. Interrupt to stop.\n", c.Programs())

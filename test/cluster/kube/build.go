@@ -11,22 +11,10 @@ import (
 	"syscall"
 )
 
-// binaryName is the file that is every program, by the name it is called by.
-const binaryName = "kubernetes"
-
-// programNames are the programs that the binary is.
-var programNames = []string{
-	"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl",
-}
-
-// Build compiles Kubernetes, once for each version of it and of Go, and returns
-// the path of the binary in the cache: ${XDG_CACHE_HOME:-~/.cache}/slipway/<key>/.
-// Beside it is a symbolic link for each program, so
-// filepath.Join(filepath.Dir(binary), "kubectl") is kubectl.
-//
-// The first time takes minutes; progress gets what goes on (nil: nothing is
-// shown). Where another process builds, Build waits for it and takes its
-// result. When ctx ends it leaves neither processes nor half-made files.
+// Build compiles Kubernetes where that has not been done, as
+// [ProgramSet.Build] says, and returns the path of the binary. Beside it is a
+// symbolic link for each program, so filepath.Join(filepath.Dir(binary),
+// "kubectl") is kubectl.
 //
 // Where KUBEBUILDER_ASSETS names a folder with etcd, kube-apiserver and
 // kubectl, nothing is built and binary is the kube-apiserver of that folder.
@@ -47,15 +35,11 @@ func findPrograms(ctx context.Context, progress io.Writer, wanted []string) (str
 		fmt.Fprintf(progress, "KUBEBUILDER_ASSETS names %s, which has no %s; using our own\n",
 			assets, strings.Join(missing, ", "))
 	}
-	cache, err := cacheDir()
+	dir, err := Kubernetes.Build(ctx, progress)
 	if err != nil {
 		return "", err
 	}
-	source, err := sourceDir()
-	if err != nil {
-		return "", err
-	}
-	return (&builder{source: source, cache: cache, goCommand: "go", out: progress}).build(ctx)
+	return filepath.Join(dir, Kubernetes.programs[0]), nil
 }
 
 // missingPrograms returns those of the wanted programs that the folder lacks.
@@ -70,40 +54,39 @@ func missingPrograms(dir string, wanted []string) []string {
 	return missing
 }
 
-// builder makes the binary of one source folder in one cache.
+// builder makes the programs of one source folder in one cache.
 type builder struct {
+	ProgramSet
+
 	source, cache string
 	goCommand     string
 	out           io.Writer // gets the progress
 }
 
-func (b *builder) build(ctx context.Context) (string, error) {
+func (b *builder) build(ctx context.Context) (dir string, err error) {
 	how, err := b.recipe(ctx)
 	if err != nil {
 		return "", err
 	}
-	binary := filepath.Join(b.cache, how.key, binaryName)
-	if built(binary) {
-		return binary, nil
+	dir = filepath.Join(b.cache, how.key)
+	if b.built(dir) {
+		return dir, nil
 	}
 	unlock, err := b.lock(ctx)
 	if err != nil {
 		return "", err
 	}
 	defer unlock()
-	if built(binary) { // by the process that had the lock
-		return binary, nil
+	if b.built(dir) { // by the process that had the lock
+		return dir, nil
 	}
-	if err := b.compile(ctx, how, filepath.Dir(binary)); err != nil {
-		return "", fmt.Errorf("build Kubernetes from %s: %w", b.source, err)
-	}
-	return binary, nil
+	return dir, b.compile(ctx, how, dir)
 }
 
-// built says whether the binary is there. It comes into the cache complete and
-// in one step.
-func built(binary string) bool {
-	return len(missingPrograms(filepath.Dir(binary), append([]string{binaryName}, programNames...))) == 0
+// built says whether the programs are there. They come into the cache complete
+// and in one step.
+func (b *builder) built(dir string) bool {
+	return len(missingPrograms(dir, b.names())) == 0
 }
 
 // compile fills the target folder. The caller has the lock.
@@ -112,18 +95,18 @@ func (b *builder) compile(ctx context.Context, how recipe, target string) (err e
 		return err
 	}
 	defer func() { err = errors.Join(err, b.removePartial()) }()
-	partial := target + partialSuffix
+	partial := target + b.partialSuffix()
 	result, scratch := filepath.Join(partial, "result"), filepath.Join(partial, "scratch")
 	for _, dir := range []string{result, scratch} {
 		if err := os.MkdirAll(dir, 0o750); err != nil {
 			return fmt.Errorf("make a folder in the cache: %w", err)
 		}
 	}
-	if err := b.runGo(ctx, how, scratch, filepath.Join(result, binaryName)); err != nil {
+	if err := b.runGo(ctx, how, scratch, result); err != nil {
 		return err
 	}
-	for _, name := range programNames {
-		if err := os.Symlink(binaryName, filepath.Join(result, name)); err != nil {
+	for _, name := range b.links {
+		if err := os.Symlink(b.programs[0], filepath.Join(result, name)); err != nil {
 			return fmt.Errorf("link a program: %w", err)
 		}
 	}
@@ -132,40 +115,42 @@ func (b *builder) compile(ctx context.Context, how recipe, target string) (err e
 		return fmt.Errorf("remove what is incomplete: %w", err)
 	}
 	if err := os.Rename(result, target); err != nil {
-		return fmt.Errorf("put the binary into the cache: %w", err)
+		return fmt.Errorf("put the programs into the cache: %w", err)
 	}
 	return nil
 }
 
-// runGo downloads the modules and compiles them into the binary.
-func (b *builder) runGo(ctx context.Context, how recipe, scratch, binary string) error {
-	p := showProgress(b.out)
+// runGo downloads the modules and compiles them into programs in the folder.
+func (b *builder) runGo(ctx context.Context, how recipe, scratch, dir string) error {
+	p := showProgress(b.out, b.name)
 	defer p.stop()
-	p.notef("Building Kubernetes %s from Go modules, once: 5 to 10 minutes on two cores. It is kept in %s.",
-		how.version, b.cache)
+	p.notef("Building %s %s from Go modules, once: %s on two cores. It is kept in %s.",
+		b.name, how.version, b.takes, b.cache)
 
 	// What isn't in Go's own cache yet is what there is to do. Listing it
 	// downloads the modules.
 	p.step("downloading modules", 0)
-	stale, err := b.goOutput(ctx, how, scratch, p.download, append(how.listArgs(), ".")...)
+	stale, err := b.goOutput(ctx, how, scratch, p.download, append(how.listArgs(), b.packages...)...)
 	if err != nil {
 		return err
 	}
 	p.step("compiling and linking packages", len(strings.Fields(stale)))
-	if _, err := b.goOutput(ctx, how, scratch, p.compile, append(how.buildArgs(binary), ".")...); err != nil {
+	if _, err := b.goOutput(ctx, how, scratch, p.compile, append(how.buildArgs(dir), b.packages...)...); err != nil {
 		return err
 	}
 	p.step("done", 0)
 	return nil
 }
 
-// partialSuffix marks a folder that is being built.
-const partialSuffix = ".kubernetes-partial"
+// partialSuffix marks a folder in which the set is being built.
+func (b *builder) partialSuffix() string {
+	return "." + strings.ToLower(b.name) + "-partial"
+}
 
 // removePartial removes what is half made, by us or by a process that was
 // killed. The caller has the lock, so nobody is at work on it.
 func (b *builder) removePartial() error {
-	folders, err := filepath.Glob(filepath.Join(b.cache, "*"+partialSuffix))
+	folders, err := filepath.Glob(filepath.Join(b.cache, "*"+b.partialSuffix()))
 	if err != nil {
 		return fmt.Errorf("look for half-made builds: %w", err)
 	}
@@ -193,7 +178,7 @@ func (b *builder) goOutput(ctx context.Context, how recipe, scratch string, prog
 	cmd.Stderr = errs
 	cmd.WaitDelay = stopGrace
 	// On an interrupt go stops its compilers and removes its files.
-	running, err := startChild(cmd, syscall.SIGINT)
+	running, err := startChild(cmd, syscall.SIGINT, nil)
 	if err != nil {
 		return "", err
 	}

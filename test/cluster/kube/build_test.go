@@ -31,8 +31,8 @@ build)
 	: > "$GOTMPDIR/half-made"
 	echo pkg/a >&2
 	eval "$BUILD"
-	: > "$2"
-	chmod +x "$2"
+	: > "$2/kubernetes"
+	chmod +x "$2/kubernetes"
 esac
 `
 
@@ -41,7 +41,7 @@ esac
 func newFake(t *testing.T, build string) (b *builder, notes string) {
 	t.Helper()
 	dir := t.TempDir()
-	b = &builder{source: filepath.Join(dir, "source"), cache: filepath.Join(dir, "cache"),
+	b = &builder{ProgramSet: Kubernetes, source: filepath.Join(dir, "source"), cache: filepath.Join(dir, "cache"),
 		goCommand: filepath.Join(dir, "go"), out: io.Discard}
 	notes = filepath.Join(dir, "notes")
 	t.Setenv("NOTES", notes)
@@ -113,13 +113,13 @@ func TestBuildIsDoneOnce(t *testing.T) {
 
 	assert.Equal(t, first, second)
 	assert.Equal(t, 1, builds(t, notes))
-	assert.Empty(t, missingPrograms(filepath.Dir(first), programNames))
+	assert.Empty(t, missingPrograms(first, Kubernetes.names()))
 	requireOnlyBuilt(t, b, first)
 }
 
 // requireOnlyBuilt fails where the cache holds more than the lock and the
-// folder of the binary; "" is none.
-func requireOnlyBuilt(t *testing.T, b *builder, binary string) {
+// folder of the programs; "" is none.
+func requireOnlyBuilt(t *testing.T, b *builder, dir string) {
 	t.Helper()
 	entries, err := os.ReadDir(b.cache)
 	require.NoError(t, err)
@@ -128,8 +128,8 @@ func requireOnlyBuilt(t *testing.T, b *builder, binary string) {
 		names = append(names, entry.Name())
 	}
 	expected := []string{"kubernetes.lock"}
-	if binary != "" {
-		expected = append(expected, filepath.Base(filepath.Dir(binary)))
+	if dir != "" {
+		expected = append(expected, filepath.Base(dir))
 	}
 	assert.ElementsMatch(t, expected, names)
 }
@@ -144,9 +144,9 @@ func TestSecondBuildWaitsForTheFirstAndTakesItsResult(t *testing.T) {
 
 	results := make(chan string, 2)
 	run := func(b *builder) {
-		binary, err := b.build(t.Context())
+		dir, err := b.build(t.Context())
 		assert.NoError(t, err)
-		results <- binary
+		results <- dir
 	}
 	go run(first)
 	var open *os.File
@@ -220,21 +220,21 @@ func TestFailedBuildShowsWhatTheCompilerSaid(t *testing.T) {
 
 func TestBuildMendsWhatIsBroken(t *testing.T) {
 	b, notes := newFake(t, "")
-	binary, err := b.build(t.Context())
+	dir, err := b.build(t.Context())
 	require.NoError(t, err)
-	require.NoError(t, os.Remove(binary))
+	require.NoError(t, os.Remove(filepath.Join(dir, "kubernetes")))
 	// And this is what a build leaves that was killed.
-	require.NoError(t, os.MkdirAll(filepath.Join(b.cache, "0123"+partialSuffix, "result"), 0o755))
+	require.NoError(t, os.MkdirAll(filepath.Join(b.cache, "0123"+b.partialSuffix(), "result"), 0o755))
 
 	again, err := b.build(t.Context())
 
 	require.NoError(t, err)
-	assert.Equal(t, binary, again)
+	assert.Equal(t, dir, again)
 	assert.Equal(t, 2, builds(t, notes))
-	requireOnlyBuilt(t, b, binary)
+	requireOnlyBuilt(t, b, dir)
 }
 
-func TestKeyChangesWithAllThatTheBinaryDependsOn(t *testing.T) {
+func TestKeyChangesWithAllThatTheProgramsDependOn(t *testing.T) {
 	b, _ := newFake(t, "")
 	key := func() string {
 		how, err := b.recipe(t.Context())
@@ -256,9 +256,9 @@ func TestKeyChangesWithAllThatTheBinaryDependsOn(t *testing.T) {
 }
 
 func TestBinaryHasTheVersionThatTheModuleRequires(t *testing.T) {
-	source, err := sourceDir()
+	root, err := repositoryDir()
 	require.NoError(t, err)
-	how, err := (&builder{source: source, goCommand: "go"}).recipe(t.Context())
+	how, err := (&builder{ProgramSet: Kubernetes, source: filepath.Join(root, Kubernetes.folder), goCommand: "go"}).recipe(t.Context())
 	require.NoError(t, err)
 
 	c := ForTest(t)

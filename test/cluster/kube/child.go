@@ -1,13 +1,14 @@
 package kube
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -36,18 +37,25 @@ func command(path string, args ...string) *exec.Cmd {
 
 // startChild starts cmd in a process group of its own, so that an interrupt
 // typed on the terminal reaches it only through us and the order of stopping is
-// ours. Where this process dies, the child gets lastSignal (on Linux).
-func startChild(cmd *exec.Cmd, lastSignal syscall.Signal) (*child, error) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	dieWithParent(cmd.SysProcAttr, lastSignal)
-	p := &child{name: filepath.Base(cmd.Path), exited: make(chan struct{})}
+// ours. Where this process dies, the child gets lastSignal (on Linux). It runs
+// on the machine, or, where that is nil, on the developer's.
+func startChild(cmd *exec.Cmd, lastSignal syscall.Signal, on *machine) (*child, error) {
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Setpgid = true
+	if on == nil { // what is on a machine dies with that
+		dieWithParent(cmd.SysProcAttr, lastSignal)
+	}
+	p := &child{name: filepath.Base(cmd.Args[0]), exited: make(chan struct{})}
 	started := make(chan error)
-	go func() {
-		// The kernel sends the signal when the thread that started the child
-		// ends, and not the process. So the thread is kept for as long as the
-		// child lives, and given up with this goroutine.
-		runtime.LockOSThread()
-		err := cmd.Start()
+	// The kernel sends the signal when the thread that started the child ends,
+	// and not the process. So the thread is kept for as long as the child lives.
+	go onOwnThread(func() {
+		err := on.enter(namespaces)
+		if err == nil {
+			err = cmd.Start()
+		}
 		if err != nil {
 			started <- err
 			return
@@ -56,11 +64,33 @@ func startChild(cmd *exec.Cmd, lastSignal syscall.Signal) (*child, error) {
 		started <- nil
 		p.err = cmd.Wait()
 		close(p.exited)
-	}()
+	})
 	if err := <-started; err != nil {
 		return nil, fmt.Errorf("start %s: %w", p.name, err)
 	}
 	return p, nil
+}
+
+// runToEnd runs a command and returns what it printed. Where it fails, the
+// error holds what it said. When ctx ends, so does the command.
+func runToEnd(ctx context.Context, cmd *exec.Cmd, on *machine) (stdout string, err error) {
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	cmd.WaitDelay = stopGrace
+	running, err := startChild(cmd, syscall.SIGKILL, on)
+	if err != nil {
+		return "", err
+	}
+	select {
+	case <-running.exited:
+	case <-ctx.Done():
+		return "", errors.Join(context.Cause(ctx), running.stop(syscall.SIGTERM, stopGrace))
+	}
+	if running.err != nil {
+		return "", fmt.Errorf("%s: %w: %s", strings.Join(append([]string{running.name}, cmd.Args[1:]...), " "),
+			running.err, strings.TrimSpace(errs.String()))
+	}
+	return out.String(), nil
 }
 
 // stop sends the child's process group the signal, then SIGKILL where the child

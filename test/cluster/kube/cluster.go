@@ -37,6 +37,11 @@ type Options struct {
 	// controllers that are on by default. Without it nothing deletes the content
 	// of a namespace, so a deleted namespace stays Terminating.
 	ControllerManager bool
+	// Node starts a node too, which runs pods, and with it Scheduler and
+	// ControllerManager. It needs Linux, root and some commands; where one is
+	// missing, the error names its package. The cluster then has a network of
+	// its own, from which nothing leads out; DialContext and Forward reach it.
+	Node bool
 	// Progress gets what is shown while Kubernetes is compiled. Nil: nothing is
 	// shown.
 	Progress io.Writer
@@ -55,12 +60,14 @@ type Options struct {
 type Cluster struct {
 	options    Options
 	programs   string // the folder of the programs
+	containerd string // the folder of the node's; empty without a node
 	scratch    *scratch
 	logs       string
 	kubeconfig string
 	config     *rest.Config
 	client     kubernetes.Interface
 
+	machine  *machine // on which everything runs; nil without a node
 	children []*child // in the order of their start
 	stopping chan struct{}
 	stopOnce sync.Once
@@ -76,6 +83,18 @@ type Cluster struct {
 // the end of its log.
 func Start(ctx context.Context, o Options) (*Cluster, error) {
 	wanted := []string{"etcd", "kube-apiserver", "kubectl"}
+	var containerd string
+	if o.Node {
+		o.Scheduler, o.ControllerManager = true, true
+		wanted = append(wanted, "kubelet", "kube-proxy")
+		err := checkNode()
+		if err != nil {
+			return nil, err
+		}
+		if containerd, err = Containerd.Build(ctx, o.Progress); err != nil {
+			return nil, err
+		}
+	}
 	if o.ControllerManager {
 		wanted = append(wanted, "kube-controller-manager")
 	}
@@ -90,7 +109,7 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 		o.ports = freePorts
 	}
 	for attempt := 1; ; attempt++ {
-		c, err := start(ctx, filepath.Dir(binary), o)
+		c, err := start(ctx, filepath.Dir(binary), containerd, o)
 		if err == nil {
 			context.AfterFunc(ctx, func() { _ = c.Stop() })
 			return c, nil
@@ -102,8 +121,8 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 }
 
 // start is one attempt of Start. It leaves nothing behind where it fails.
-func start(ctx context.Context, programs string, o Options) (_ *Cluster, err error) {
-	c := &Cluster{options: o, programs: programs, stopping: make(chan struct{})}
+func start(ctx context.Context, programs, containerd string, o Options) (_ *Cluster, err error) {
+	c := &Cluster{options: o, programs: programs, containerd: containerd, stopping: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.Stop())

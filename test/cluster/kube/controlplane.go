@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"net"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"syscall"
@@ -28,40 +29,53 @@ type plane struct {
 // startAll starts the programs, each when what it needs answers, and returns
 // when all do.
 func (p *plane) startAll(ctx context.Context) error {
-	if err := p.run(ctx, "etcd", p.etcdArgs(), p.answers(p.etcd, "/health")); err != nil {
+	if p.options.Node {
+		if err := p.startMachine(ctx); err != nil {
+			return err
+		}
+	}
+	if err := p.run(ctx, p.command("etcd", p.etcdArgs()...), p.answers(p.etcd, "/health")); err != nil {
 		return err
 	}
-	if err := p.run(ctx, "kube-apiserver", p.apiServerArgs(), p.answers(p.config, "/readyz")); err != nil {
+	if err := p.run(ctx, p.command("kube-apiserver", p.apiServerArgs()...), p.answers(p.config, "/readyz")); err != nil {
 		return err
 	}
 	if err := p.awaitDefaultNamespace(ctx); err != nil {
 		return err
 	}
 	if p.options.ControllerManager {
-		ready := p.answers(p.unnamed(p.managerPort), "/healthz")
-		if err := p.run(ctx, "kube-controller-manager", p.managerArgs(), ready); err != nil {
+		ready := p.answers(p.unnamed(loopback, p.managerPort), "/healthz")
+		if err := p.run(ctx, p.command("kube-controller-manager", p.managerArgs()...), ready); err != nil {
 			return err
 		}
 	}
 	if p.options.Scheduler {
-		ready := p.answers(p.unnamed(p.schedulerPort), "/readyz")
-		if err := p.run(ctx, "kube-scheduler", p.schedulerArgs(), ready); err != nil {
+		ready := p.answers(p.unnamed(loopback, p.schedulerPort), "/readyz")
+		if err := p.run(ctx, p.command("kube-scheduler", p.schedulerArgs()...), ready); err != nil {
 			return err
 		}
+	}
+	if p.options.Node {
+		return p.startNode(ctx)
 	}
 	return nil
 }
 
+// command is a program of Kubernetes.
+func (c *Cluster) command(name string, args ...string) *exec.Cmd {
+	return command(filepath.Join(c.programs, name), args...)
+}
+
 // run starts a program and waits until it is ready.
-func (p *plane) run(ctx context.Context, name string, args []string, ready check) error {
-	cmd := command(filepath.Join(p.programs, name), args...)
+func (p *plane) run(ctx context.Context, cmd *exec.Cmd, ready check) error {
+	name := filepath.Base(cmd.Args[0])
 	log, err := p.createLog(name)
 	if err != nil {
 		return err
 	}
 	defer log.Close() // the child has its own
 	cmd.Stdout, cmd.Stderr = log, log
-	started, err := startChild(cmd, syscall.SIGKILL)
+	started, err := startChild(cmd, syscall.SIGKILL, p.machine)
 	if err != nil {
 		return err
 	}
@@ -99,12 +113,11 @@ func (p *plane) etcdArgs() []string {
 // apiServerArgs are those that kubeadm gives, as far as they mean something
 // without a node; admission plugins and feature gates are the same.
 func (p *plane) apiServerArgs() []string {
-	return append([]string{
+	args := []string{
 		"--etcd-servers=" + httpsURL(p.etcdPort),
 		"--etcd-cafile=" + p.file("etcd-ca.crt"),
 		"--etcd-certfile=" + p.file("etcd-client.crt"),
 		"--etcd-keyfile=" + p.file("etcd-client.key"),
-		"--bind-address=" + loopback,
 		"--secure-port=" + strconv.Itoa(p.apiPort),
 		"--tls-cert-file=" + p.file("serving.crt"),
 		"--tls-private-key-file=" + p.file("serving.key"),
@@ -118,11 +131,19 @@ func (p *plane) apiServerArgs() []string {
 		"--service-account-signing-key-file=" + p.file("sa.key"),
 		// Otherwise it waits a minute for open watches before it ends.
 		"--shutdown-watch-termination-grace-period=1s",
-		// Endpoints refuse loopback addresses, and there are no pods that would
-		// use the Service kubernetes.
-		"--advertise-address=" + loopback,
-		"--endpoint-reconciler-type=none",
-	}, p.options.APIServerArgs...)
+	}
+	if p.options.Node {
+		args = append(args, p.apiServerNodeArgs()...)
+	} else {
+		args = append(args,
+			"--bind-address="+loopback,
+			// Endpoints refuse loopback addresses, and there are no pods that would
+			// use the Service kubernetes.
+			"--advertise-address="+loopback,
+			"--endpoint-reconciler-type=none",
+		)
+	}
+	return append(args, p.options.APIServerArgs...)
 }
 
 func (p *plane) managerArgs() []string {

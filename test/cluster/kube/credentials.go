@@ -51,12 +51,18 @@ func (a *authority) client(user string, groups ...string) (keyPair, error) {
 	return a.issue(t)
 }
 
-// serving issues a certificate for servers on the loopback address. It can
-// also be a client's, because etcd calls itself with it.
+// serving issues a certificate for servers on the loopback address, and on the
+// further hosts, which are names or addresses. It can also be a client's,
+// because etcd calls itself with it.
 func (a *authority) serving(name string, hosts ...string) (keyPair, error) {
 	t := template(pkix.Name{CommonName: name})
-	t.DNSNames = append([]string{"localhost"}, hosts...)
-	t.IPAddresses = []net.IP{net.ParseIP(loopback)}
+	for _, host := range append([]string{"localhost", loopback}, hosts...) {
+		if ip := net.ParseIP(host); ip != nil {
+			t.IPAddresses = append(t.IPAddresses, ip)
+		} else {
+			t.DNSNames = append(t.DNSNames, host)
+		}
+	}
 	t.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	return a.issue(t)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -14,13 +15,13 @@ import (
 // blocking flock couldn't be interrupted.
 const tryLockEvery = 200 * time.Millisecond
 
-// lock waits until no other process builds. The kernel takes the lock away from
+// lock waits until no other process builds the set. The kernel takes the lock away from
 // a process that dies, so it is never stale.
 func (b *builder) lock(ctx context.Context) (unlock func(), err error) {
 	if err := os.MkdirAll(b.cache, 0o750); err != nil {
 		return nil, fmt.Errorf("make the cache folder: %w", err)
 	}
-	file, err := os.OpenFile(filepath.Join(b.cache, "kubernetes.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	file, err := os.OpenFile(filepath.Join(b.cache, strings.ToLower(b.name)+".lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the lock of the cache: %w", err)
 	}
@@ -37,7 +38,7 @@ func (b *builder) lock(ctx context.Context) (unlock func(), err error) {
 			return nil, errors.Join(fmt.Errorf("lock the cache %s: %w", b.cache, err), file.Close())
 		}
 		if !waiting {
-			p := showProgress(b.out)
+			p := showProgress(b.out, b.name)
 			shown = p.stop
 			p.step("waiting for another process that builds it", 0)
 		}

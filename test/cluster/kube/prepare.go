@@ -3,8 +3,10 @@ package kube
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -85,7 +87,7 @@ func (p *plane) prepareKubernetes() error {
 		return err
 	}
 	serving, err := ca.serving("kube-apiserver", "kubernetes", "kubernetes.default", "kubernetes.default.svc",
-		"kubernetes.default.svc.cluster.local")
+		"kubernetes.default.svc.cluster.local", apiServiceAddress, nodeAddress)
 	if err != nil {
 		return err
 	}
@@ -113,7 +115,34 @@ func (p *plane) prepareKubernetes() error {
 			return err
 		}
 	}
+	if p.options.Node {
+		return p.prepareNode(ca)
+	}
 	return nil
+}
+
+// prepareNode makes the credentials of the node's programs, and that with which
+// the API server calls the kubelet.
+func (p *plane) prepareNode(ca *authority) error {
+	serving, err := ca.serving("system:node:"+nodeName, nodeName, nodeAddress)
+	if err != nil {
+		return err
+	}
+	client, err := ca.client("kube-apiserver-kubelet-client", "system:masters")
+	if err != nil {
+		return err
+	}
+	if err := p.write(map[string][]byte{
+		"kubelet.crt": serving.certificate, "kubelet.key": serving.key,
+		"kubelet-client.crt": client.certificate, "kubelet-client.key": client.key,
+	}); err != nil {
+		return err
+	}
+	if _, err := p.login(ca, "kubelet", "system:node:"+nodeName, "system:nodes"); err != nil {
+		return err
+	}
+	_, err = p.login(ca, "kube-proxy", "system:kube-proxy")
+	return err
 }
 
 // login makes credentials for a user, writes them to a kubeconfig file of the
@@ -152,10 +181,10 @@ func clientConfig(port int, ca *authority, client keyPair) *rest.Config {
 	}
 }
 
-// unnamed configures a client without a user of a server on a loopback port.
-func (p *plane) unnamed(port int) *rest.Config {
+// unnamed configures a client without a user.
+func (p *plane) unnamed(host string, port int) *rest.Config {
 	return &rest.Config{
-		Host:            httpsURL(port),
+		Host:            "https://" + net.JoinHostPort(host, strconv.Itoa(port)),
 		TLSClientConfig: rest.TLSClientConfig{CAData: p.config.CAData},
 	}
 }

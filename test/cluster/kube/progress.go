@@ -18,6 +18,7 @@ const rewriteEvery, lineEvery = 500 * time.Millisecond, 15 * time.Second
 // taken.
 type progress struct {
 	out      io.Writer
+	of       string // what every line begins with
 	terminal bool
 	started  time.Time
 	quit     chan struct{}
@@ -29,14 +30,14 @@ type progress struct {
 	shown       bool // an unfinished line is on the terminal
 }
 
-// showProgress shows until stop is called.
-func showProgress(out io.Writer) *progress {
-	return showProgressOn(out, isTerminal(out))
+// showProgress shows until stop is called what is being done to something.
+func showProgress(out io.Writer, of string) *progress {
+	return showProgressOn(out, of, isTerminal(out))
 }
 
-func showProgressOn(out io.Writer, terminal bool) *progress {
+func showProgressOn(out io.Writer, of string, terminal bool) *progress {
 	p := &progress{
-		out: out, terminal: terminal, started: time.Now(),
+		out: out, of: of, terminal: terminal, started: time.Now(),
 		quit: make(chan struct{}), finished: make(chan struct{}),
 	}
 	every := lineEvery
@@ -114,7 +115,7 @@ func (p *progress) compile(line string) bool {
 
 // show writes the state. The caller has the lock.
 func (p *progress) show() {
-	state := "Kubernetes: " + p.doing
+	state := p.of + ": " + p.doing
 	switch {
 	case p.goal > 0:
 		state += fmt.Sprintf(", %d of %d", p.count, p.goal)

@@ -12,7 +12,7 @@ import (
 func TestProgressInALogIsALineNowAndThen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var shown output
-		p := showProgressOn(&shown, false)
+		p := showProgressOn(&shown, "Kubernetes", false)
 		p.step("compiling", 3)
 		for _, line := range []string{"pkg/a", "# pkg/b", "go: downloading example.com/m v1.0.0", "pkg/b"} {
 			p.compile(line)
@@ -32,7 +32,7 @@ func TestProgressInALogIsALineNowAndThen(t *testing.T) {
 func TestProgressOnATerminalIsOneLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var shown output
-		p := showProgressOn(&shown, true)
+		p := showProgressOn(&shown, "Kubernetes", true)
 		p.notef("note %d", 1)
 		p.step("downloading", 0)
 		p.download("go: downloading example.com/m v1.0.0")
@@ -47,7 +47,7 @@ func TestProgressOnATerminalIsOneLine(t *testing.T) {
 }
 
 func TestLinesOfGoAreToldApart(t *testing.T) {
-	p := showProgress(&output{})
+	p := showProgress(&output{}, "Kubernetes")
 	defer p.stop()
 	for line, isProgress := range map[string]bool{
 		"k8s.io/api/core/v1":                         true,

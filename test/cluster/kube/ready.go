@@ -65,9 +65,12 @@ func ask(ctx context.Context, ready check) error {
 
 // answers checks that a server says on a path that it is well.
 func (p *plane) answers(config *rest.Config, path string) check {
+	if p.machine != nil {
+		config = rest.CopyConfig(config)
+		config.Dial = p.DialContext
+	}
+	client, err := rest.HTTPClientFor(config)
 	return func(ctx context.Context) error {
-		// client-go keeps transports of equal configurations, so this is cheap.
-		client, err := rest.HTTPClientFor(config)
 		if err != nil {
 			return fmt.Errorf("make a client: %w", err)
 		}

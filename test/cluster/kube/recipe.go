@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,41 +15,31 @@ import (
 	"strings"
 )
 
-// recipe is all that the binary depends on.
+// recipe is all that the programs depend on.
 type recipe struct {
-	version string   // of Kubernetes, as v1.37.2
+	version string   // as v1.37.2
 	flags   []string // of go build
 	env     []string // of go build, as NAME=value
 	key     string   // the hash of everything
 }
 
-// buildEnv makes the binary the same whatever the developer has set for other
-// work. Without cgo no C compiler is needed and the binary is static.
+// buildEnv makes the programs the same whatever the developer has set for other
+// work. Without cgo no C compiler is needed and the programs are static.
 var buildEnv = []string{
 	"CGO_ENABLED=0", "GOOS=" + runtime.GOOS, "GOARCH=" + runtime.GOARCH, "GOWORK=off", "GOFLAGS=",
 }
 
-// releaseLine finds the version of Kubernetes in the module's go.mod.
-var releaseLine = regexp.MustCompile(`(?m)^\s*(?:require )?k8s\.io/kubernetes (v(\d+)\.(\d+)\.\S+)`)
-
 func (b *builder) recipe(ctx context.Context) (recipe, error) {
 	how := recipe{env: buildEnv}
 	hash := sha256.New()
-	for _, name := range []string{"go.mod", "go.sum", "main.go"} {
-		content, err := os.ReadFile(filepath.Join(b.source, name))
-		if err != nil {
-			return recipe{}, fmt.Errorf("read the source of the Kubernetes binary: %w", err)
-		}
-		fmt.Fprintf(hash, "%s %d\n%s", name, len(content), content)
-		if name == "go.mod" {
-			release := releaseLine.FindSubmatch(content)
-			if release == nil {
-				return recipe{}, fmt.Errorf("%s does not require k8s.io/kubernetes", filepath.Join(b.source, name))
-			}
-			how.version = string(release[1])
-			how.flags = buildFlags(how.version, string(release[2]), string(release[3]))
-		}
+	if err := b.hashSource(hash); err != nil {
+		return recipe{}, err
 	}
+	var err error
+	if how.version, err = b.version(); err != nil {
+		return recipe{}, err
+	}
+	how.flags = b.flags(how.version)
 	// Asked in the source folder, because its go.mod may want another toolchain.
 	goVersion, err := b.goOutput(ctx, how, os.TempDir(), func(string) bool { return false }, "env", "GOVERSION")
 	if err != nil {
@@ -58,13 +50,51 @@ func (b *builder) recipe(ctx context.Context) (recipe, error) {
 	return how, nil
 }
 
-// buildFlags stamp the binary with its version, as a release is: clients look
-// at it, and kubectl warns where it differs from the server's.
-func buildFlags(version, major, minor string) []string {
+// hashSource puts the files of the module and their names into the hash.
+func (b *builder) hashSource(hash io.Writer) error {
+	err := filepath.WalkDir(b.source, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		name, err := filepath.Rel(b.source, path)
+		if err != nil {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(hash, "%s %d\n%s", filepath.ToSlash(name), len(content), content)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("read the source: %w", err)
+	}
+	return nil
+}
+
+// version finds the version of the upstream module in the go.mod.
+func (b *builder) version() (string, error) {
+	file := filepath.Join(b.source, "go.mod")
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("read the source: %w", err)
+	}
+	line := regexp.MustCompile(`(?m)^\s*(?:require )?` + regexp.QuoteMeta(b.upstream) + ` (v\S+)`)
+	version := line.FindSubmatch(content)
+	if version == nil {
+		return "", fmt.Errorf("%s does not require %s", file, b.upstream)
+	}
+	return string(version[1]), nil
+}
+
+// flags stamp the programs with their version, as a release is.
+func (b *builder) flags(version string) []string {
 	ldflags := []string{"-s", "-w"}
-	for _, path := range []string{"k8s.io/component-base/version", "k8s.io/client-go/pkg/version"} {
+	for _, path := range b.stamped {
+		numbers := strings.Split(strings.TrimPrefix(version, "v"), ".")
 		ldflags = append(ldflags, "-X "+path+".gitVersion="+version,
-			"-X "+path+".gitMajor="+major, "-X "+path+".gitMinor="+minor)
+			"-X "+path+".gitMajor="+numbers[0], "-X "+path+".gitMinor="+numbers[1])
 	}
 	return []string{"-mod=readonly", "-buildvcs=false", "-trimpath", "-ldflags=" + strings.Join(ldflags, " ")}
 }
@@ -74,9 +104,10 @@ func (r recipe) listArgs() []string {
 	return append(append([]string{"list"}, r.flags...), "-deps", "-f", "{{if .Stale}}{{.ImportPath}}{{end}}")
 }
 
-// buildArgs make go build the binary and name each package that it compiles.
-func (r recipe) buildArgs(binary string) []string {
-	return append(append([]string{"build"}, r.flags...), "-v", "-o", binary)
+// buildArgs make go build programs in a folder that is there, and name each
+// package that it compiles.
+func (r recipe) buildArgs(dir string) []string {
+	return append(append([]string{"build"}, r.flags...), "-v", "-o", dir)
 }
 
 // goCmd is a Go command in the source folder, with the recipe's environment.
@@ -87,7 +118,7 @@ func (b *builder) goCmd(how recipe, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// cacheDir is where binaries are kept between runs and between checkouts.
+// cacheDir is where programs are kept between runs and between checkouts.
 func cacheDir() (string, error) {
 	cache := os.Getenv("XDG_CACHE_HOME")
 	if cache == "" {
@@ -100,30 +131,30 @@ func cacheDir() (string, error) {
 	return filepath.Join(cache, "slipway"), nil
 }
 
-// sourceDir finds the module of the binary: in this checkout, or, where the
-// test was compiled with -trimpath and doesn't know where that is, in the
-// repository of the working folder.
-func sourceDir() (string, error) {
+// repositoryDir finds this checkout, or, where the test was compiled with
+// -trimpath and doesn't know where that is, the repository of the working
+// folder.
+func repositoryDir() (string, error) {
 	if _, file, _, ok := runtime.Caller(0); ok && filepath.IsAbs(file) {
-		if dir := filepath.Join(filepath.Dir(filepath.Dir(file)), "programs", binaryName); isSource(dir) {
+		if dir := filepath.Join(filepath.Dir(file), "..", "..", ".."); isRepository(dir) {
 			return dir, nil
 		}
 	}
 	working, err := os.Getwd()
 	if err != nil {
-		return "", fmt.Errorf("find the source of the Kubernetes binary: %w", err)
+		return "", fmt.Errorf("find the repository: %w", err)
 	}
 	for up := working; ; up = filepath.Dir(up) {
-		if dir := filepath.Join(up, "test", "cluster", "programs", binaryName); isSource(dir) {
-			return dir, nil
+		if isRepository(up) {
+			return up, nil
 		}
 		if up == filepath.Dir(up) {
-			return "", fmt.Errorf("no test/cluster/programs/%s in %s or above it: run this inside the repository", binaryName, working)
+			return "", fmt.Errorf("no %s in %s or above it: run this inside the repository", Kubernetes.folder, working)
 		}
 	}
 }
 
-func isSource(dir string) bool {
-	_, err := os.Stat(filepath.Join(dir, "go.mod"))
+func isRepository(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, Kubernetes.folder, "go.mod"))
 	return err == nil
 }

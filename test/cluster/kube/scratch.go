@@ -1,6 +1,8 @@
 package kube
 
 import (
+	"bytes"
+	_ "embed"
 	"errors"
 	"fmt"
 	"io"
@@ -9,18 +11,17 @@ import (
 	"syscall"
 )
 
-// cleaner waits until its standard input ends, which is when we close it or
-// die, then removes the folder. The second attempt is for a program that was
-// still writing into the folder while it was killed.
-const cleaner = `read -r _; rm -rf -- "$1" || { sleep 1; rm -rf -- "$1"; }`
+//go:embed clean.sh
+var cleanScript string
 
 // scratch is a temporary folder that does not outlive this process, not even
 // when that is killed: an etcd takes more than 60 MB, and nothing of it is of
 // use later.
 type scratch struct {
-	dir     string
+	dir     string // its name is that of the cluster's cgroups, too
 	cleaner *exec.Cmd
-	alive   io.Closer // the cleaner's standard input
+	alive   io.Closer    // the cleaner's standard input
+	said    bytes.Buffer // by the cleaner, where it failed
 }
 
 func newScratch() (*scratch, error) {
@@ -28,7 +29,8 @@ func newScratch() (*scratch, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a folder for the cluster: %w", err)
 	}
-	s := &scratch{dir: dir, cleaner: command("/bin/sh", "-c", cleaner, "sh", dir)}
+	s := &scratch{dir: dir, cleaner: command("/bin/sh", "-c", cleanScript, "clean.sh", dir)}
+	s.cleaner.Stderr = &s.said
 	// Out of reach of an interrupt typed on the terminal.
 	s.cleaner.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if s.alive, err = s.cleaner.StdinPipe(); err == nil {
@@ -40,9 +42,11 @@ func newScratch() (*scratch, error) {
 	return s, nil
 }
 
-// remove removes the folder and everything in it.
+// remove removes the folder and everything in it, and the cgroups.
 func (s *scratch) remove() error {
-	err := os.RemoveAll(s.dir)
 	_ = s.alive.Close()
-	return errors.Join(err, s.cleaner.Wait())
+	if err := s.cleaner.Wait(); err != nil {
+		return fmt.Errorf("clean up after the cluster: %w: %s", err, &s.said)
+	}
+	return nil
 }

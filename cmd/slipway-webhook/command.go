@@ -1,77 +1,30 @@
 package main
 
 import (
-	"errors"
-	"flag"
-	"fmt"
-	"io"
-	"log/slog"
+	"context"
 	"os"
 	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
-	"k8s.io/klog/v2"
-	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client/config"
+	"k8s.io/client-go/rest"
 
+	"github.com/slipway-hub/slipway/cmd/internal/server"
 	"github.com/slipway-hub/slipway/webhook"
 )
 
 // version is set by the Makefile; a plain go build says unknown.
 var version = "unknown"
 
-const (
-	// The exit codes are those of the slipway command.
-	exitUsage  = 2
-	exitFailed = 3
-
-	defaultPort = 9443
-)
-
-// errUsage marks what is wrong with the command line.
-var errUsage = errors.New("wrong usage")
-
-func exitCode(err error) int {
-	if errors.Is(err, errUsage) {
-		return exitUsage
-	}
-	return exitFailed
-}
-
-type logFlags struct{ level, format string }
+const defaultPort = 9443
 
 func newCommand() *cobra.Command {
-	var (
-		options webhook.Options
-		log     logFlags
-	)
-	cmd := &cobra.Command{
-		Use:           "slipway-webhook",
-		Short:         "Fits out the pods of hubs, by the cluster's policies",
-		Version:       version,
-		Args:          func(cmd *cobra.Command, args []string) error { return usage(cobra.NoArgs(cmd, args)) },
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			handler, err := log.handler(cmd.ErrOrStderr())
-			if err != nil {
-				return usage(err)
-			}
-			// Everything that logs, in whatever way, does it in this form.
-			slog.SetDefault(slog.New(handler))
-			logger := logr.FromSlogHandler(handler)
-			ctrl.SetLogger(logger)
-			klog.SetLogger(logger)
-			options.Log = logger
-			if options.Config, err = config.GetConfig(); err != nil {
-				return fmt.Errorf("find the API server (use --kubeconfig outside a cluster): %w", err)
-			}
-			logger.Info("starting", "version", version)
-			return webhook.Run(cmd.Context(), options)
-		},
-	}
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
+	var options webhook.Options
+	cmd := server.Command("slipway-webhook", "Fits out the pods of hubs, by the cluster's policies", version,
+		func(ctx context.Context, cluster *rest.Config, log logr.Logger) error {
+			options.Config, options.Log = cluster, log
+			return webhook.Run(ctx, options)
+		})
 	flags := cmd.Flags()
 	flags.StringVar(&options.CertDir, "cert-dir", "/etc/slipway/certs", "`folder` with tls.crt and tls.key; they are loaded anew when they change")
 	flags.StringVar(&options.BindAddress, "bind-address", "", "`address` to serve admission requests on; empty: every address")
@@ -83,17 +36,7 @@ func newCommand() *cobra.Command {
 	flags.StringVar(&options.Identity, "identity", os.Getenv("POD_NAME"), "`name` of this replica among them; empty: the host's name and a random suffix (default: $POD_NAME)")
 	flags.DurationVar(&options.DrainDelay, "drain-delay", 5*time.Second, "how `long` to go on serving, not ready any more, after being told to stop")
 	flags.DurationVar(&options.DrainTimeout, "drain-timeout", 10*time.Second, "how `long` to wait after that for requests that are being answered")
-	flags.StringVar(&log.level, "log-level", "info", "the least `level` to log: debug, info, warn or error")
-	flags.StringVar(&log.format, "log-format", "json", "`format` of the log: json or text")
-	flags.AddGoFlag(flag.Lookup(config.KubeconfigFlagName))
 	return cmd
-}
-
-func usage(err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%w: %w", errUsage, err)
 }
 
 func podNamespace() []string {
@@ -101,19 +44,4 @@ func podNamespace() []string {
 		return []string{ns}
 	}
 	return nil
-}
-
-func (f *logFlags) handler(w io.Writer) (slog.Handler, error) {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(f.level)); err != nil {
-		return nil, fmt.Errorf("--log-level %q must be debug, info, warn or error", f.level)
-	}
-	options := &slog.HandlerOptions{Level: level}
-	switch f.format {
-	case "json":
-		return slog.NewJSONHandler(w, options), nil
-	case "text":
-		return slog.NewTextHandler(w, options), nil
-	}
-	return nil, fmt.Errorf("--log-format %q must be json or text", f.format)
 }

@@ -7,6 +7,13 @@ SHELL := bash
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 FUZZTIME ?= 30s
 
+REGISTRY ?= ghcr.io/slipway-hub
+IMAGE_ARCH ?= $(shell go env GOARCH)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+# The time in images is the commit's: two builds of one commit are equal.
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
+REVISION := $(shell git rev-parse HEAD 2>/dev/null)
+
 # The version is ours to say, and git refuses to answer in a checkout that another user owns.
 export GOFLAGS := $(GOFLAGS) -buildvcs=false
 
@@ -55,7 +62,27 @@ fuzz: ## every fuzz target for FUZZTIME each, and 50,000 random servers beside t
 
 .PHONY: build
 build: ## the programs, in bin/
-	go build -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/...
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+# A program, its image as a tar, and what it is made of. An SBOM names the tool that wrote it by its hash: -trimpath.
+define IMAGE
+	@CGO_ENABLED=0 GOOS=linux GOARCH=$(IMAGE_ARCH) go build -trimpath -ldflags '$(LDFLAGS)' -o dist/$(1) ./cmd/$(1)
+	@go -C tools/images run . --ref '$(REGISTRY)/$(1):$(VERSION)' --binary '$(CURDIR)/dist/$(1)' --entrypoint /$(1) \
+		--label org.opencontainers.image.description=$(2) \
+		--label org.opencontainers.image.licenses=Apache-2.0 \
+		--label org.opencontainers.image.revision='$(REVISION)' \
+		--label org.opencontainers.image.source=https://github.com/slipway-hub/slipway \
+		--out '$(CURDIR)/dist/$(1).tar'
+	@GOFLAGS="$$GOFLAGS -trimpath" go -C tools/images tool cyclonedx-gomod bin -json -noserial -notimestamp -std \
+		-version '$(VERSION)' -output '$(CURDIR)/dist/$(1).cdx.json' '$(CURDIR)/dist/$(1)'
+	@echo 'dist/$(1).tar: $(REGISTRY)/$(1):$(VERSION)'
+endef
+
+.PHONY: images
+images: ## images of the webhook and the launcher as tars, each with an SBOM, in dist/
+	@mkdir -p dist
+	$(call IMAGE,slipway-webhook,"Fits out the pods of hubs by the policies of the cluster")
+	$(call IMAGE,slipway-launcher,"Starts and stops the pods of hubs")
 
 .PHONY: generate
 generate: ## the CRDs and the deepcopy code, from policy/v1alpha1
@@ -68,7 +95,7 @@ verify: ## a check that generated files and go.mod files are current
 .PHONY: lint
 lint: ## golangci-lint, ruff, shellcheck, helm lint
 	@$(LINT) run ./...
-	@cd test/cluster/programs/kubernetes && $(LINT) run --config $(CURDIR)/.golangci.yml ./...
+	@for module in test/cluster/programs/kubernetes tools/images; do (cd $$module && $(LINT) run --config $(CURDIR)/.golangci.yml ./...); done
 	@$(HELM) lint --quiet --strict charts/slipway
 	@tools=$$($(PYTHON_TOOLS)); \
 		"$$tools/ruff" check --quiet .; \

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
 	"sigs.k8s.io/yaml"
 
+	"github.com/slipway-hub/slipway/cmd/internal/server"
 	"github.com/slipway-hub/slipway/launcher"
 )
 
@@ -30,11 +31,11 @@ func newApply() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "apply --filename FILE",
 		Short: "Apply the policies of a file as soon as the webhook judges policies",
-		Args:  func(cmd *cobra.Command, args []string) error { return usage(cobra.NoArgs(cmd, args)) },
+		Args:  func(cmd *cobra.Command, args []string) error { return server.Usage(cobra.NoArgs(cmd, args)) },
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			text, err := os.ReadFile(file)
 			if err != nil {
-				return usage(err)
+				return server.Usage(err)
 			}
 			policies, err := objectsIn(text)
 			if err != nil {

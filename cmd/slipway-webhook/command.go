@@ -1,81 +1,35 @@
 package main
 
 import (
-	"errors"
-	"flag"
+	"context"
 	"fmt"
-	"io"
-	"log/slog"
 	"os"
 	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
-	"k8s.io/klog/v2"
-	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client/config"
+	"k8s.io/client-go/rest"
 
 	"github.com/slipway-hub/slipway/certs"
+	"github.com/slipway-hub/slipway/cmd/internal/server"
 	"github.com/slipway-hub/slipway/webhook"
 )
 
 // version is set by the Makefile; a plain go build says unknown.
 var version = "unknown"
 
-const (
-	// The exit codes are those of the slipway command.
-	exitUsage  = 2
-	exitFailed = 3
-
-	defaultPort = 9443
-)
-
-// errUsage marks what is wrong with the command line.
-var errUsage = errors.New("wrong usage")
-
-func exitCode(err error) int {
-	if errors.Is(err, errUsage) {
-		return exitUsage
-	}
-	return exitFailed
-}
-
-type logFlags struct{ level, format string }
+const defaultPort = 10250 // the kubelet's own, which the control planes of private clusters may reach
 
 func newCommand() *cobra.Command {
-	var (
-		options webhook.Options
-		log     logFlags
-	)
-	cmd := &cobra.Command{
-		Use:           "slipway-webhook",
-		Short:         "Fits out the pods of hubs, by the cluster's policies",
-		Version:       version,
-		Args:          func(cmd *cobra.Command, args []string) error { return usage(cobra.NoArgs(cmd, args)) },
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			handler, err := log.handler(cmd.ErrOrStderr())
-			if err != nil {
-				return usage(err)
-			}
+	var options webhook.Options
+	cmd := server.Command("slipway-webhook", "Fits out the pods of hubs, by the cluster's policies", version,
+		func(ctx context.Context, cluster *rest.Config, log logr.Logger) error {
 			if options.Certificates.Mode != certs.Files && options.Namespace == "" {
-				return usage(fmt.Errorf("--certificate-mode %s needs --namespace, which has the Secrets", options.Certificates.Mode))
+				return server.Usage(fmt.Errorf("--certificate-mode %s needs --namespace, which has the Secrets", options.Certificates.Mode))
 			}
-			// Everything that logs, in whatever way, does it in this form.
-			slog.SetDefault(slog.New(handler))
-			logger := logr.FromSlogHandler(handler)
-			ctrl.SetLogger(logger)
-			klog.SetLogger(logger)
-			options.Log, options.Version = logger, version
-			if options.Config, err = config.GetConfig(); err != nil {
-				return fmt.Errorf("find the API server (use --kubeconfig outside a cluster): %w", err)
-			}
-			logger.Info("starting", "version", version)
-			return webhook.Run(cmd.Context(), options)
-		},
-	}
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
+			options.Config, options.Log, options.Version = cluster, log, version
+			return webhook.Run(ctx, options)
+		})
 	flags := cmd.Flags()
 	options.Certificates.Mode = certs.Files
 	flags.Var(&options.Certificates.Mode, "certificate-mode", "where the serving certificate comes from: files (of --cert-dir), selfSigned (made and renewed by the replicas) or certManager")
@@ -92,19 +46,9 @@ func newCommand() *cobra.Command {
 	flags.DurationVar(&options.DrainTimeout, "drain-timeout", 10*time.Second, "how `long` to wait after that for requests that are being answered")
 	flags.StringVar(&options.Tracing.Endpoint, "tracing-endpoint", "", "`host:port` of a receiver of OTLP over gRPC, without TLS, or https://host:port with it; empty: no traces")
 	flags.Float64Var(&options.Tracing.SamplingRatio, "tracing-sampling-ratio", 1, "`part` of the requests to trace, from 0 to 1, where the API server doesn't say itself whether it traces one")
-	flags.StringVar(&log.level, "log-level", "info", "the least `level` to log: debug, info, warn or error")
-	flags.StringVar(&log.format, "log-format", "json", "`format` of the log: json or text")
-	cmd.PersistentFlags().AddGoFlag(flag.Lookup(config.KubeconfigFlagName))
 	cmd.CompletionOptions.DisableDefaultCmd = true
 	cmd.AddCommand(newSelfTest(), newApply())
 	return cmd
-}
-
-func usage(err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%w: %w", errUsage, err)
 }
 
 func podNamespace() []string {
@@ -112,19 +56,4 @@ func podNamespace() []string {
 		return []string{ns}
 	}
 	return nil
-}
-
-func (f *logFlags) handler(w io.Writer) (slog.Handler, error) {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(f.level)); err != nil {
-		return nil, fmt.Errorf("--log-level %q must be debug, info, warn or error", f.level)
-	}
-	options := &slog.HandlerOptions{Level: level}
-	switch f.format {
-	case "json":
-		return slog.NewJSONHandler(w, options), nil
-	case "text":
-		return slog.NewTextHandler(w, options), nil
-	}
-	return nil, fmt.Errorf("--log-format %q must be json or text", f.format)
 }

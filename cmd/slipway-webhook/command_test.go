@@ -2,12 +2,12 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"testing"
 
-	"github.com/go-logr/logr"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/slipway-hub/slipway/cmd/internal/server"
 )
 
 func TestWrongUsageIsToldBeforeAnythingStarts(t *testing.T) {
@@ -29,7 +29,7 @@ func TestWrongUsageIsToldBeforeAnythingStarts(t *testing.T) {
 			cmd.SetArgs(c.args)
 			err := cmd.ExecuteContext(t.Context())
 			require.ErrorContains(t, err, c.says)
-			assert.Equal(t, exitUsage, exitCode(err))
+			assert.Equal(t, server.ExitUsage, server.ExitCode(err))
 		})
 	}
 }
@@ -40,20 +40,7 @@ func TestWhatCannotBeDoneHasAnExitCodeOfItsOwn(t *testing.T) {
 	cmd.SetArgs([]string{"--kubeconfig", t.TempDir() + "/missing"})
 	err := cmd.ExecuteContext(t.Context())
 	require.ErrorContains(t, err, "find the API server")
-	assert.Equal(t, exitFailed, exitCode(err))
-}
-
-func TestLogIsJSONOfTheLevelThatWasAskedFor(t *testing.T) {
-	var out bytes.Buffer
-	handler, err := (&logFlags{level: "info", format: "json"}).handler(&out)
-	require.NoError(t, err)
-	log := logr.FromSlogHandler(handler)
-	log.V(1).Info("too much")
-	log.Info("denied", "pod", "jupyter-alice")
-	line := map[string]any{}
-	require.NoError(t, json.Unmarshal(out.Bytes(), &line), "one line of JSON: %s", out.String())
-	assert.Equal(t, "denied", line["msg"])
-	assert.Equal(t, "jupyter-alice", line["pod"])
+	assert.Equal(t, server.ExitFailed, server.ExitCode(err))
 }
 
 func TestTheReplicaIsNamedByItsPod(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
 
+	"github.com/slipway-hub/slipway/cmd/internal/server"
 	"github.com/slipway-hub/slipway/launcher"
 	"github.com/slipway-hub/slipway/policy"
 )
@@ -29,7 +30,7 @@ func newSelfTest() *cobra.Command {
 		Short: "Ask for a server that isn't stored, and see that the webhook answers",
 		Long: `Asks the API server for a server, as a dry run, which stores nothing. It is well if the server is fitted out, and as well if policy
 refuses it: then the webhook answers too. It isn't if the API server can't reach the webhook, or holds back hubs' pods itself.`,
-		Args: func(cmd *cobra.Command, args []string) error { return usage(cobra.NoArgs(cmd, args)) },
+		Args: func(cmd *cobra.Command, args []string) error { return server.Usage(cobra.NoArgs(cmd, args)) },
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cluster, err := config.GetConfig()
 			if err != nil {

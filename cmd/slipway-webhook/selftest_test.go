@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
 
+	"github.com/slipway-hub/slipway/cmd/internal/server"
 	"github.com/slipway-hub/slipway/policy"
 )
 
@@ -74,7 +75,7 @@ func TestSelfTestSaysWhetherTheWebhookAnswers(t *testing.T) {
 					return
 				}
 				require.ErrorContains(t, err, c.fails)
-				assert.Equal(t, exitFailed, exitCode(err))
+				assert.Equal(t, server.ExitFailed, server.ExitCode(err))
 			})
 		})
 	}

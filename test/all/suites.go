@@ -46,6 +46,17 @@ func testSuites() []suite {
 			},
 		},
 		{
+			name:   "Go: images",
+			report: "images.xml",
+			command: func(report string) []string {
+				return []string{
+					// A module of its own, which the ./... of the suite before doesn't reach.
+					"go", "-C", "tools/images", "tool", "-modfile=../go.mod", "gotestsum", "--format", "pkgname", "--junitfile", report, "--",
+					"-count=1", "-shuffle=on", "./...",
+				}
+			},
+		},
+		{
 			name:   "Python: JupyterHub's side",
 			report: "python.xml",
 			command: func(report string) []string {

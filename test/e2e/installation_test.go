@@ -6,9 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -90,7 +90,7 @@ func (s *stage) helmTest(t *testing.T) {
 func (s *stage) serversRun(t *testing.T) {
 	for _, user := range []string{"alice", "bob"} {
 		pod := s.launch(t, user)
-		requirePolicyInside(t, user, look(t, pod))
+		s.requirePolicyInside(t, pod, user)
 	}
 }
 
@@ -115,6 +115,29 @@ func (s *stage) upgradeAndRollBack(t *testing.T) {
 		return nil
 	})
 	l.requireNoFailure(t, "upgrade and rollback")
+}
+
+// rotate has the webhook make a new authority and certificate, and waits until the old authority is trusted no more.
+func (s *stage) rotate(t *testing.T) {
+	l := startLoad(t, s.hub(t), loadNamespace, hubName)
+	old := s.authorities(t)
+	s.kubectl(t, "", "annotate", "--overwrite", "secret", "slipway-webhook-self-signed", "--namespace", ownNamespace,
+		"slipway.dev/rotate-at="+time.Now().UTC().Add(time.Second).Format(time.RFC3339))
+	eventually(t, "the old authority is gone", func(context.Context) error {
+		if now := s.authorities(t); len(now) == 0 || strings.Contains(now, old) {
+			return errors.New("it's still trusted")
+		}
+		return nil
+	})
+	l.requireNoFailure(t, "rotation")
+}
+
+// authorities are the certificates that the API server trusts the webhook by.
+func (s *stage) authorities(t *testing.T) string {
+	t.Helper()
+	c, err := s.admin.AdmissionregistrationV1().MutatingWebhookConfigurations().Get(t.Context(), "0-slipway", metav1.GetOptions{})
+	require.NoError(t, err)
+	return strings.TrimSpace(string(c.Webhooks[0].ClientConfig.CABundle))
 }
 
 // withoutReplicas: while nobody can fit a server none may start, and who asks is told why.
@@ -167,5 +190,3 @@ func (s *stage) tellAbout(t *testing.T) {
 		t.Logf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
 }
-
-var _ = filepath.Join

@@ -83,8 +83,22 @@ func onStage(t *testing.T) *stage {
 
 // loadImages hands the node what make images packed, and the test's own notebook server.
 func (s *stage) loadImages(ctx context.Context) error {
-	for _, name := range []string{"slipway-webhook", "slipway-launcher", "notebook"} {
-		if err := s.LoadImage(ctx, filepath.Join(root, "dist", name+".tar")); err != nil {
+	folder, err := os.MkdirTemp("", "slipway-e2e-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(folder)
+	notebook := filepath.Join(folder, "notebook")
+	compile := exec.CommandContext(ctx, "go", "build", "-o", notebook, root+"/test/images/notebook")
+	compile.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := compile.CombinedOutput(); err != nil {
+		return fmt.Errorf("compile the notebook server: %w\n%s", err, out)
+	}
+	if err := kube.PackImage(ctx, os.Stderr, "--ref", notebookImage, "--binary", notebook, "--entrypoint", "/notebook", "--out", notebook+".tar"); err != nil {
+		return err
+	}
+	for _, tar := range []string{root + "/dist/slipway-webhook.tar", root + "/dist/slipway-launcher.tar", notebook + ".tar"} {
+		if err := s.LoadImage(ctx, tar); err != nil {
 			return err
 		}
 	}

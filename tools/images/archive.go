@@ -11,6 +11,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
@@ -66,12 +67,9 @@ func archive(ref name.Tag, image v1.Image) ([]member, error) {
 	if err != nil {
 		return nil, err
 	}
-	type dockerImage struct {
-		Config   string
-		RepoTags []string
-		Layers   []string
-	}
-	docker, err := json.Marshal([]dockerImage{{blob(manifest.Config.Digest), []string{ref.String()}, names}})
+	docker, err := json.Marshal(tarball.Manifest{{
+		Config: blob(manifest.Config.Digest), RepoTags: []string{ref.String()}, Layers: names,
+	}})
 	if err != nil {
 		return nil, fmt.Errorf("write manifest.json: %w", err)
 	}

@@ -9,7 +9,6 @@ import (
 	"maps"
 	"path"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -37,9 +36,6 @@ func parseRef(ref string) (name.Tag, error) {
 	tag, err := name.NewTag(ref, name.StrictValidation)
 	if err != nil {
 		return name.Tag{}, fmt.Errorf("--ref %q must be registry/name:tag: %w", ref, err)
-	}
-	if !strings.HasPrefix(ref, tag.RegistryStr()+"/") {
-		return name.Tag{}, fmt.Errorf("--ref %q must be registry/name:tag; the registry is missing", ref)
 	}
 	return tag, nil
 }

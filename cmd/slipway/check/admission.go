@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/slipway-hub/slipway/webhook"
@@ -23,6 +24,8 @@ type admissionPolicy struct {
 	open string
 	// bindings are their names; nil: one that is called as the policy is.
 	bindings []string
+	// guard: the chart leaves it out where admission.guard is off.
+	guard bool
 }
 
 // admissionPolicies are all that the chart has.
@@ -56,11 +59,11 @@ var admissionPolicies = []admissionPolicy{
 		open: "a hub that was broken into can create pods that no policy sees",
 	},
 	{
-		name: "slipway-mutating-configuration", covers: []string{"CREATE pods"}, param: webhook.ConfigurationName,
+		name: "slipway-mutating-configuration", covers: []string{"CREATE pods"}, param: webhook.ConfigurationName, guard: true,
 		open: "pods of hubs run as their creators like once the fitting webhook's configuration is weakened",
 	},
 	{
-		name: "slipway-validating-configuration", covers: []string{"CREATE pods", "UPDATE pods/ephemeralcontainers", "UPDATE pods/resize"}, param: webhook.VerifyConfigurationName,
+		name: "slipway-validating-configuration", covers: []string{"CREATE pods", "UPDATE pods/ephemeralcontainers", "UPDATE pods/resize"}, param: webhook.VerifyConfigurationName, guard: true,
 		open:     "fitted pods are changed unseen once the verifying webhook's configuration is weakened",
 		bindings: []string{"slipway-validating-configuration", "slipway-validating-configuration-updates"},
 	},
@@ -79,10 +82,34 @@ func lookAtAdmission(ctx context.Context, in *installation) []Finding {
 	var found []Finding
 	for i := range admissionPolicies {
 		want := &admissionPolicies[i]
-		found = append(found, in.lookAtAdmissionPolicy(want, policies.Items)...)
-		found = append(found, in.lookAtBindings(want, bindings.Items)...)
+		more := slices.Concat(in.lookAtAdmissionPolicy(want, policies.Items), in.lookAtBindings(want, bindings.Items))
+		if want.guard && !in.guarded(ctx) {
+			more = []Finding{warning("ValidatingAdmissionPolicy "+want.name, "", "isn't there, as with the chart's value admission.guard off: "+want.open,
+				"set admission.guard to true, and "+in.installAgain())}
+		}
+		found = append(found, more...)
 	}
 	return found
+}
+
+// guarded says whether any of the chart's guards is there. Where that can't be seen, they are believed to be: then more is wrong.
+func (in *installation) guarded(ctx context.Context) bool {
+	guarded, err := in.read.guarded.get(func() (bool, error) {
+		api := in.client.AdmissionregistrationV1()
+		for i := range admissionPolicies {
+			guard := &admissionPolicies[i]
+			if !guard.guard {
+				continue
+			}
+			_, policyErr := api.ValidatingAdmissionPolicies().Get(ctx, guard.name, metav1.GetOptions{})
+			_, bindingErr := api.ValidatingAdmissionPolicyBindings().Get(ctx, guard.name, metav1.GetOptions{})
+			if !apierrors.IsNotFound(policyErr) || !apierrors.IsNotFound(bindingErr) {
+				return true, nil
+			}
+		}
+		return false, nil
+	})
+	return guarded || err != nil
 }
 
 func (in *installation) lookAtAdmissionPolicy(want *admissionPolicy, have []admissionregistrationv1.ValidatingAdmissionPolicy) []Finding {

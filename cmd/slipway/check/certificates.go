@@ -163,7 +163,9 @@ func (in *installation) publishedCAs(ctx context.Context) ([]*x509.Certificate, 
 	return certificates, nil
 }
 
-func (in *installation) secretObject(name string) string { return "Secret " + in.namespace + "/" + name }
+func (in *installation) secretObject(name string) string {
+	return "Secret " + in.namespace + "/" + name
+}
 
 // secret reads a Secret; nil where it can't be seen or isn't there, and then says so.
 func (in *installation) secret(ctx context.Context, name string) (*corev1.Secret, []Finding) {

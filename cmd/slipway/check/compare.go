@@ -1,6 +1,7 @@
 package check
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -35,10 +36,12 @@ type difference struct {
 	severity       Severity
 	field, message string
 	value          any
+	// chosen: the chart's values can have it so, with admission.guard off.
+	chosen bool
 }
 
 // compare says what is wrong with a configuration of one webhook.
-func (in *installation) compare(c *configuration, want *hook, as role) []Finding {
+func (in *installation) compare(ctx context.Context, c *configuration, want *hook, as role) []Finding {
 	at := slices.IndexFunc(c.webhooks, func(h hook) bool { return h.Name == want.Name })
 	if at < 0 {
 		return []Finding{wrong(c.object(), "webhooks", "has no webhook "+want.Name+", so "+as.missed, in.installAgain())}
@@ -53,6 +56,9 @@ func (in *installation) compare(c *configuration, want *hook, as role) []Finding
 	path := fmt.Sprintf("webhooks[%d]", at)
 	var found []Finding
 	for _, d := range differences {
+		if d.chosen && d.severity == Wrong && !in.guarded(ctx) {
+			d.severity = Warning
+		}
 		found = append(found, Finding{
 			Severity: d.severity, Object: c.object(), Field: path + "." + d.field, Message: d.message, Mend: in.mend(c, at, &d),
 		})
@@ -84,13 +90,13 @@ func compareClient(_, have *hook, as role) []difference {
 	path := as.path
 	switch {
 	case have.ClientConfig.Service == nil && have.ClientConfig.URL == nil:
-		return []difference{{Wrong, "clientConfig", "names neither a service nor a url", nil}}
+		return []difference{{Wrong, "clientConfig", "names neither a service nor a url", nil, false}}
 	case have.ClientConfig.Service == nil:
 		if !strings.HasSuffix(*have.ClientConfig.URL, path) {
-			return []difference{{Wrong, "clientConfig.url", "is " + *have.ClientConfig.URL + ", must end with " + path, nil}}
+			return []difference{{Wrong, "clientConfig.url", "is " + *have.ClientConfig.URL + ", must end with " + path, nil, false}}
 		}
 	case have.ClientConfig.Service.Path == nil || *have.ClientConfig.Service.Path != path:
-		return []difference{{Wrong, "clientConfig.service.path", "must be " + path + ", where this webhook listens", path}}
+		return []difference{{Wrong, "clientConfig.service.path", "must be " + path + ", where this webhook listens", path, false}}
 	}
 	return nil
 }
@@ -107,10 +113,10 @@ func compareRules(want, have *hook, as role) []difference {
 		}
 	}
 	if len(missing) > 0 {
-		return []difference{{Wrong, "rules", "don't cover " + strings.Join(missing, ", ") + ", so " + as.missed, want.Rules}}
+		return []difference{{Wrong, "rules", "don't cover " + strings.Join(missing, ", ") + ", so " + as.missed, want.Rules, false}}
 	}
 	if !apiequality.Semantic.DeepEqual(want.Rules, have.Rules) && covers(have.Rules, admissionregistrationv1.Delete, "", "v1", "configmaps") {
-		return []difference{{Warning, "rules", "cover everything, so the whole cluster stands still while the webhook is down", want.Rules}}
+		return []difference{{Warning, "rules", "cover everything, so the whole cluster stands still while the webhook is down", want.Rules, false}}
 	}
 	return nil
 }
@@ -132,14 +138,14 @@ func covers(rules []admissionregistrationv1.RuleWithOperations, operation admiss
 func compareSelectors(want, have *hook, as role) []difference {
 	var found []difference
 	if !apiequality.Semantic.DeepEqual(selectorOf(want.ObjectSelector), selectorOf(have.ObjectSelector)) {
-		d := difference{Wrong, "objectSelector", "lets pods by (" + metav1.FormatLabelSelector(have.ObjectSelector) + "), so " + as.missed, selectorOf(want.ObjectSelector)}
+		d := difference{Wrong, "objectSelector", "lets pods by (" + metav1.FormatLabelSelector(have.ObjectSelector) + "), so " + as.missed, selectorOf(want.ObjectSelector), true}
 		if isEmpty(have.ObjectSelector) {
 			d.severity, d.message = Warning, "is gone, so every pod of the cluster waits for the webhook, and is refused while it is down; must be an Exists of "+policy.LabelHub
 		}
 		found = append(found, d)
 	}
 	if !isEmpty(have.NamespaceSelector) {
-		d := difference{Wrong, "namespaceSelector", "lets namespaces by (" + metav1.FormatLabelSelector(have.NamespaceSelector) + "), where " + as.missed, metav1.LabelSelector{}}
+		d := difference{Wrong, "namespaceSelector", "lets namespaces by (" + metav1.FormatLabelSelector(have.NamespaceSelector) + "), where " + as.missed, metav1.LabelSelector{}, true}
 		if names, only := exempted(have.NamespaceSelector); only {
 			d.severity, d.message = Warning, "lets "+some(names)+" by: a hub's pods are refused there"
 		}
@@ -177,16 +183,16 @@ func compareConditions(want, have *hook, as role) []difference {
 		at := slices.IndexFunc(have.MatchConditions, func(m admissionregistrationv1.MatchCondition) bool { return m.Name == w.Name })
 		switch {
 		case at < 0:
-			found = append(found, difference{Warning, "matchConditions", "has no " + w.Name + " any more: more is asked than has to be, and waits for the webhook", want.MatchConditions})
+			found = append(found, difference{Warning, "matchConditions", "has no " + w.Name + " any more: more is asked than has to be, and waits for the webhook", want.MatchConditions, false})
 		case spaceless(have.MatchConditions[at].Expression) != spaceless(w.Expression):
-			found = append(found, difference{Wrong, "matchConditions", w.Name + " isn't what was installed: where it is false, " + as.missed, want.MatchConditions})
+			found = append(found, difference{Wrong, "matchConditions", w.Name + " isn't what was installed: where it is false, " + as.missed, want.MatchConditions, false})
 		}
 	}
 	for _, h := range have.MatchConditions {
 		if slices.ContainsFunc(want.MatchConditions, func(m admissionregistrationv1.MatchCondition) bool { return m.Name == h.Name }) {
 			continue
 		}
-		d := difference{Warning, "matchConditions", h.Name + " was added: where it is false, " + as.missed, want.MatchConditions}
+		d := difference{Warning, "matchConditions", h.Name + " was added: where it is false, " + as.missed, want.MatchConditions, true}
 		if len(want.MatchConditions) == 0 {
 			d.value = []admissionregistrationv1.MatchCondition{}
 		}

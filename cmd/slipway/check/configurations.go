@@ -122,7 +122,7 @@ func lookAtFitting(ctx context.Context, in *installation) []Finding {
 	if all.fitting == nil {
 		return []Finding{wrong(fittingObject, "", "isn't there, so nobody fits a hub's pods and the API server refuses them", in.installAgain())}
 	}
-	return in.compare(all.fitting, &webhook.Configuration(webhook.Endpoint{}).Webhooks[0], fits)
+	return in.compare(ctx, all.fitting, &webhook.Configuration(webhook.Endpoint{}).Webhooks[0], fits)
 }
 
 func lookAtVerifying(ctx context.Context, in *installation) []Finding {
@@ -138,7 +138,7 @@ func lookAtVerifying(ctx context.Context, in *installation) []Finding {
 	if err != nil {
 		return []Finding{wrong(verifyingObject, "webhooks", err.Error(), "")}
 	}
-	return in.compare(all.verifying, &want[0], verifies)
+	return in.compare(ctx, all.verifying, &want[0], verifies)
 }
 
 func lookAtPolicyWebhook(ctx context.Context, in *installation) []Finding {
@@ -153,7 +153,7 @@ func lookAtPolicyWebhook(ctx context.Context, in *installation) []Finding {
 	if err != nil {
 		return []Finding{wrong(policyObjectOf, "webhooks", err.Error(), "")}
 	}
-	return in.compare(all.policy, &want[0], judges)
+	return in.compare(ctx, all.policy, &want[0], judges)
 }
 
 // launcherCondition is the condition of the verifying webhook that lists the launchers' accounts.

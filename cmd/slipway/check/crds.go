@@ -14,9 +14,6 @@ import (
 	"github.com/slipway-hub/slipway/policy/v1alpha1"
 )
 
-// mendCRDs: helm itself never upgrades what stands in a chart's crds folder.
-const mendCRDs = "helm show crds CHART | kubectl apply --server-side --force-conflicts -f -"
-
 // crds are those of policies. Metadata, apiVersion and kind aren't in a CRD's schema.
 var crds = []struct {
 	plural string
@@ -35,6 +32,7 @@ var crds = []struct {
 
 func lookAtCRDs(ctx context.Context, in *installation) []Finding {
 	var found []Finding
+	mend := in.installAgain() + " (with crds.install: false, kubectl apply --server-side -f the chart's files/crds)"
 	for _, want := range crds {
 		name := want.plural + "." + v1alpha1.GroupVersion.Group
 		object := "CustomResourceDefinition " + name
@@ -44,15 +42,15 @@ func lookAtCRDs(ctx context.Context, in *installation) []Finding {
 		case !seen:
 			return found
 		case !there:
-			found = append(found, wrong(object, "", "isn't there, so no such policy can be written or read", mendCRDs))
+			found = append(found, wrong(object, "", "isn't there, so no such policy can be written or read", mend))
 			continue
 		}
 		crd := &apiextensionsv1.CustomResourceDefinition{}
 		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(got.Object, crd); err != nil {
-			found = append(found, wrong(object, "", "can't be read: "+err.Error(), mendCRDs))
+			found = append(found, wrong(object, "", "can't be read: "+err.Error(), mend))
 			continue
 		}
-		for _, f := range lookAtCRD(crd, want.scope, reflect.TypeOf(want.of)) {
+		for _, f := range lookAtCRD(crd, want.scope, reflect.TypeOf(want.of), mend) {
 			f.Object = object
 			found = append(found, f)
 		}
@@ -60,7 +58,7 @@ func lookAtCRDs(ctx context.Context, in *installation) []Finding {
 	return found
 }
 
-func lookAtCRD(crd *apiextensionsv1.CustomResourceDefinition, scope apiextensionsv1.ResourceScope, of reflect.Type) []Finding {
+func lookAtCRD(crd *apiextensionsv1.CustomResourceDefinition, scope apiextensionsv1.ResourceScope, of reflect.Type, mend string) []Finding {
 	var found []Finding
 	established := slices.ContainsFunc(crd.Status.Conditions, func(c apiextensionsv1.CustomResourceDefinitionCondition) bool {
 		return c.Type == apiextensionsv1.Established && c.Status == apiextensionsv1.ConditionTrue
@@ -71,7 +69,7 @@ func lookAtCRD(crd *apiextensionsv1.CustomResourceDefinition, scope apiextension
 	}
 	if crd.Spec.Scope != scope {
 		found = append(found, wrong("", "spec.scope", fmt.Sprintf("is %s, must be %s, and can't be changed", crd.Spec.Scope, scope),
-			"save the policies (kubectl get "+crd.Name+" -A -o yaml), delete the CRD, then "+mendCRDs))
+			"save the policies (kubectl get "+crd.Name+" -A -o yaml), delete the CRD, and "+mend))
 	}
 	others := slices.DeleteFunc(slices.Clone(crd.Status.StoredVersions), func(v string) bool { return v == v1alpha1.GroupVersion.Version })
 	if len(others) > 0 {
@@ -82,21 +80,21 @@ func lookAtCRD(crd *apiextensionsv1.CustomResourceDefinition, scope apiextension
 		return v.Name == v1alpha1.GroupVersion.Version
 	})
 	if at < 0 || !crd.Spec.Versions[at].Served {
-		return append(found, wrong("", "spec.versions", v1alpha1.GroupVersion.Version+" isn't served, so the webhook can't read policies", mendCRDs))
+		return append(found, wrong("", "spec.versions", v1alpha1.GroupVersion.Version+" isn't served, so the webhook can't read policies", mend))
 	}
-	return append(found, lookAtVersion(&crd.Spec.Versions[at], fmt.Sprintf("spec.versions[%d]", at), of)...)
+	return append(found, lookAtVersion(&crd.Spec.Versions[at], fmt.Sprintf("spec.versions[%d]", at), of, mend)...)
 }
 
-func lookAtVersion(v *apiextensionsv1.CustomResourceDefinitionVersion, path string, of reflect.Type) []Finding {
+func lookAtVersion(v *apiextensionsv1.CustomResourceDefinitionVersion, path string, of reflect.Type, mend string) []Finding {
 	var found []Finding
 	if v.Subresources == nil || v.Subresources.Status == nil {
-		found = append(found, wrong("", path+".subresources.status", "is missing, so the webhook can't say how policies fare", mendCRDs))
+		found = append(found, wrong("", path+".subresources.status", "is missing, so the webhook can't say how policies fare", mend))
 	}
 	if v.Schema == nil || v.Schema.OpenAPIV3Schema == nil {
-		return append(found, wrong("", path+".schema", "is missing", mendCRDs))
+		return append(found, wrong("", path+".schema", "is missing", mend))
 	}
 	if unknown := unknownFields(of, v.Schema.OpenAPIV3Schema, ""); len(unknown) > 0 {
-		found = append(found, wrong("", path+".schema", "is older than this program: the API server drops "+some(unknown)+" from policies without a word", mendCRDs))
+		found = append(found, wrong("", path+".schema", "is older than this program: the API server drops "+some(unknown)+" from policies without a word", mend))
 	}
 	return found
 }

@@ -46,6 +46,7 @@ type installation struct {
 		policies       memo[[]policyObject]
 		namespaces     memo[[]namespaceObject]
 		pods           memo[[]hubPod]
+		guarded        memo[bool]
 	}
 }
 

@@ -103,7 +103,9 @@ func (in *installation) compareAccounts(list launcherList, accounts []string, na
 	return found
 }
 
-func userName(namespace, name string) string { return "system:serviceaccount:" + namespace + ":" + name }
+func userName(namespace, name string) string {
+	return "system:serviceaccount:" + namespace + ":" + name
+}
 
 // accountOf takes the user name of a service account apart.
 func accountOf(user string) (namespace, name string) {

@@ -3,6 +3,8 @@ package check
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -41,11 +43,28 @@ var ownRights = []right{
 	{"delete", coordinationGroup, "leases", "", "reports of replicas that ended are cleared away"},
 }
 
-// bundleRights are what the webhook needs to publish its own authority.
-var bundleRights = []right{
-	{"patch", admissionGroup, "mutatingwebhookconfigurations", webhook.ConfigurationName, "it publishes its authority in caBundle"},
-	{"patch", admissionGroup, "validatingwebhookconfigurations", webhook.VerifyConfigurationName, "it publishes its authority in caBundle"},
-	{"patch", admissionGroup, "validatingwebhookconfigurations", webhook.PolicyConfigurationName, "it publishes its authority in caBundle"},
+// certificateRights are what the webhook needs to serve with a certificate that it reads from a Secret, and to be ready only once the API
+// server trusts that.
+func certificateRights(mode certificateMode) (everywhere, own []right) {
+	for _, verb := range []string{"list", "watch"} {
+		for _, name := range []string{selfSignedSecret, certManagerSecret, authoritySecret} {
+			own = append(own, right{verb, "", "secrets", name, "it serves with the certificates there"})
+		}
+	}
+	for _, name := range []string{selfSignedSecret, authoritySecret} {
+		own = append(own, right{"update", "", "secrets", name, "it keeps certificates there"})
+	}
+	verbs := map[string]string{"list": "it looks whether it is trusted", "watch": "it looks whether it is trusted"}
+	if mode.secret == selfSignedSecret {
+		verbs["patch"] = "it publishes its authority in caBundle"
+	}
+	for _, verb := range slices.Sorted(maps.Keys(verbs)) {
+		everywhere = append(everywhere,
+			right{verb, admissionGroup, "mutatingwebhookconfigurations", webhook.ConfigurationName, verbs[verb]},
+			right{verb, admissionGroup, "validatingwebhookconfigurations", webhook.VerifyConfigurationName, verbs[verb]},
+			right{verb, admissionGroup, "validatingwebhookconfigurations", webhook.PolicyConfigurationName, verbs[verb]})
+	}
+	return everywhere, own
 }
 
 // lookAtWebhookRights asks for every right that the webhook uses.
@@ -57,11 +76,8 @@ func lookAtWebhookRights(ctx context.Context, in *installation) []Finding {
 	account := userName(in.namespace, in.webhookAccount(ctx))
 	needs := map[string][]right{"": webhookRights, in.namespace: ownRights}
 	if in.serviceOfWebhook(ctx) != nil {
-		mode := in.certificateMode(all)
-		needs[in.namespace] = append([]right{{"get", "", "secrets", mode.secret, "it serves with the certificate there"}}, ownRights...)
-		if mode.secret == selfSignedSecret {
-			needs[""] = append(append([]right(nil), webhookRights...), bundleRights...)
-		}
+		everywhere, own := certificateRights(in.certificateMode(all))
+		needs[""], needs[in.namespace] = slices.Concat(webhookRights, everywhere), slices.Concat(ownRights, own)
 	}
 	var found []Finding
 	for _, namespace := range []string{"", in.namespace} {

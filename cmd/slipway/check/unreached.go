@@ -47,7 +47,7 @@ var kindsOfFailure = []kindOfFailure{
 		[]string{"deadline exceeded", "i/o timeout", "Client.Timeout", "no route to host", "network is unreachable"},
 		"the API server can't get through to the replicas",
 		func(in *installation) string {
-			return fmt.Sprintf("let the control plane reach port 10250 of the replicas: the firewall of the nodes, and kubectl get networkpolicy --namespace %s", in.namespace)
+			return fmt.Sprintf("let the control plane reach the replicas' port, 10250 unless the chart's webhook.port says otherwise: the firewall of the nodes, and kubectl get networkpolicies --namespace %s", in.namespace)
 		},
 	},
 	{

@@ -370,7 +370,7 @@ var brokenRights = []broken{
 		},
 		want: check.Finding{
 			Severity: check.Wrong, Check: "launcher rights", Object: "ServiceAccount jupyter/hub", Message: "may not watch pods in namespace research",
-			Mend: "kubectl create role hub-watch --verb=watch --resource=pods --namespace research; kubectl create rolebinding hub-watch --role=hub-watch --serviceaccount=jupyter:hub --namespace research",
+			Mend: "kubectl create role hub-pods --verb=watch --resource=pods --namespace research; kubectl create rolebinding hub-pods --role=hub-pods --serviceaccount=jupyter:hub --namespace research",
 		},
 	},
 	{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -25,6 +26,9 @@ func lookAtAnswers(ctx context.Context, in *installation) []Finding {
 	all, seen := in.seeConfigurations(ctx)
 	if !seen {
 		return nil
+	}
+	if all.fitting == nil && all.verifying == nil && all.policy == nil {
+		return []Finding{note("", "", "there is no configuration by which the API server could ask a webhook", "")}
 	}
 	namespace := in.probeNamespace(ctx, all)
 	var found []Finding
@@ -64,7 +68,7 @@ func (in *installation) probeNamespace(ctx context.Context, all *configurations)
 	namespaces := in.used(ctx)
 	in.unseen = seenBefore // any namespace will do
 	for i := range namespaces {
-		if n := &namespaces[i]; !n.deleting && !contains(exempt, n.name) {
+		if n := &namespaces[i]; !n.deleting && !slices.Contains(exempt, n.name) {
 			return n.name
 		}
 	}
@@ -129,11 +133,11 @@ func (in *installation) judgeAnswer(a answer) []Finding {
 	case name == mutateWebhook && strings.Contains(text, "Slipway NotGoverned"),
 		a.err == nil, name == mutateWebhook && apierrors.IsInvalid(a.err):
 		return []Finding{wrong(object, "webhooks[0]", "the API server doesn't ask "+name+": the dry run came through without it",
-			"mend what is said above about this configuration")}
+			"see what "+object+" has wrong, above")}
 	case apierrors.IsForbidden(a.err) && strings.Contains(text, " cannot create resource "): // RBAC's words, not those of admission
 		in.looked(a.right, a.err)
 	default:
-		in.blind("can't say whether "+name+" answers, since the dry run ended before: "+text, "mend that first, or look in another way: kubectl get --raw /readyz?verbose")
+		in.blind("can't say whether "+name+" answers, since the dry run ended before: "+text, "remove what it ended by, and look again")
 	}
 	return nil
 }

@@ -89,7 +89,7 @@ var questions = []question{
 	{"replicas", lookAtReplicas, "as many are ready as are wanted"},
 	{"service", lookAtService, "leads to ready replicas"},
 	{"certificate", lookAtCertificates, "is valid, for the Service's name, and trusted by the API server"},
-	{"answers", lookAtAnswers, "the API server reaches all three webhooks"},
+	{"answers", lookAtAnswers, "the API server reaches every webhook that is configured"},
 	{"admission policies", lookAtAdmission, "all are bound and deny"},
 	{"launcher accounts", lookAtLaunchers, "policies, admission policies and the verifying webhook name the same"},
 	{"launcher rights", lookAtLauncherRights, "launchers may do what they need and nothing dangerous"},

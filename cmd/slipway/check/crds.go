@@ -32,7 +32,7 @@ var crds = []struct {
 
 func lookAtCRDs(ctx context.Context, in *installation) []Finding {
 	var found []Finding
-	mend := in.installAgain() + " (with crds.install: false, kubectl apply --server-side -f the chart's files/crds)"
+	mend := in.installAgain() + " (with its value crds.install off: kubectl apply --server-side -f charts/slipway/files/crds)"
 	for _, want := range crds {
 		name := want.plural + "." + v1alpha1.GroupVersion.Group
 		object := "CustomResourceDefinition " + name

@@ -2,6 +2,7 @@ package check
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -35,21 +36,25 @@ func lookAtLaunchers(ctx context.Context, in *installation) []Finding {
 		found = append(found, warning("", "spec.launchers", "no policy names a launcher, so nobody may start a server (LauncherNotAllowed)",
 			"add to a policy: launchers: [{serviceAccount: {namespace: NS, name: NAME}}]"))
 	}
+	var lists []launcherList
 	for _, list := range in.launcherLists(ctx) {
 		if list.err != nil {
 			found = append(found, wrong(list.object, list.field, list.err.Error(), in.installAgain()))
 			continue
 		}
-		found = append(found, in.compareAccounts(list, accounts, named)...)
+		lists = append(lists, list)
 	}
-	return found
+	return append(found, in.compareAccounts(lists, accounts, named)...)
 }
+
+// errNoList is that an expression isn't the chart's any more.
+var errNoList = errors.New("has no list of accounts any more")
 
 // launcherList is one place of the cluster that lists the launchers' accounts.
 type launcherList struct {
 	object, field string
 	accounts      []string
-	// bounds is what a launcher that isn't there escapes.
+	// bounds is what an account creates freely that isn't there.
 	bounds string
 	err    error
 }
@@ -59,7 +64,7 @@ func (in *installation) launcherLists(ctx context.Context) []launcherList {
 	var lists []launcherList
 	api := in.client.AdmissionregistrationV1().ValidatingAdmissionPolicies()
 	for name, bounds := range map[string]string{
-		"slipway-launchers": "may create any pod", "slipway-launcher-secrets": "may create any Secret",
+		"slipway-launchers": "any pod", "slipway-launcher-secrets": "any Secret",
 	} {
 		p, err := api.Get(ctx, name, metav1.GetOptions{})
 		if there, _ := in.looked("get validatingadmissionpolicies.admissionregistration.k8s.io", err); !there {
@@ -75,7 +80,7 @@ func (in *installation) launcherLists(ctx context.Context) []launcherList {
 	}
 	slices.SortFunc(lists, func(a, b launcherList) int { return strings.Compare(a.object, b.object) })
 	if all, seen := in.seeConfigurations(ctx); seen && all.verifying != nil {
-		l := launcherList{object: verifyingObject, field: "webhooks[0].matchConditions[" + launcherCondition + "]", bounds: "may create pods unverified", err: errNoList}
+		l := launcherList{object: verifyingObject, field: "webhooks[0].matchConditions[" + launcherCondition + "]", bounds: "pods that nobody verifies", err: errNoList}
 		if accounts, has := accountsOf(conditionNamed(all.verifying, launcherCondition)); has {
 			l.accounts, l.err = accounts, nil
 		}
@@ -84,21 +89,35 @@ func (in *installation) launcherLists(ctx context.Context) []launcherList {
 	return lists
 }
 
-func (in *installation) compareAccounts(list launcherList, accounts []string, named map[string]string) []Finding {
-	var found []Finding
-	for _, a := range accounts {
-		if !slices.Contains(list.accounts, a) {
-			namespace, name := accountOf(a)
-			found = append(found, wrong(list.object, list.field,
-				fmt.Sprintf("lacks %s, which %s names: with this account's token one %s that its rights allow, outside policy", a, named[a], list.bounds),
-				fmt.Sprintf("add {namespace: %s, name: %s} to the chart's value launcherAccounts, and %s", namespace, name, in.installAgain())))
-		}
+// compareAccounts has one finding for each account, since there is one mend.
+func (in *installation) compareAccounts(lists []launcherList, accounts []string, named map[string]string) []Finding {
+	all := slices.Clone(accounts)
+	for i := range lists {
+		all = append(all, lists[i].accounts...)
 	}
-	for _, a := range list.accounts {
-		if !slices.Contains(accounts, a) {
-			found = append(found, note(list.object, list.field, "has "+a+", which no policy names: it can start no server",
-				"add it to a policy's launchers, or take it out of the chart's value launcherAccounts"))
+	slices.Sort(all)
+	var found []Finding
+	for _, a := range slices.Compact(all) {
+		isNamed := slices.Contains(accounts, a)
+		var objects, fields, bounds []string
+		for i := range lists {
+			if slices.Contains(lists[i].accounts, a) != isNamed {
+				objects, fields, bounds = append(objects, lists[i].object), append(fields, lists[i].field), append(bounds, lists[i].bounds)
+			}
 		}
+		if len(objects) == 0 {
+			continue
+		}
+		object, field := strings.Join(objects, ", "), strings.Join(slices.Compact(fields), ", ")
+		if !isNamed {
+			found = append(found, note(object, field, "has "+a+", which no policy names: it can start no server",
+				"add it to a policy's launchers, or take it out of the chart's value launcherAccounts"))
+			continue
+		}
+		namespace, name := accountOf(a)
+		found = append(found, wrong(object, field,
+			fmt.Sprintf("lacks %s, which %s names: as far as its rights go, this account may create %s, outside policy", a, named[a], strings.Join(bounds, ", ")),
+			fmt.Sprintf("add {namespace: %s, name: %s} to the chart's value launcherAccounts, and %s", namespace, name, in.installAgain())))
 	}
 	return found
 }

@@ -74,7 +74,7 @@ func lookAtPods(ctx context.Context, in *installation) []Finding {
 		}
 		found = append(found, wrong("Pods in "+namespace, field,
 			fmt.Sprintf("is missing on %s of hubs (%s): no policy made them what they are", plural(len(names), "pod"), some(names)),
-			fmt.Sprintf("stop these servers and start them again: kubectl delete pods --namespace %s %s", namespace, strings.ReplaceAll(some(names), ",", ""))))
+			fmt.Sprintf("stop these servers and start them again: kubectl delete pods --namespace %s %s", namespace, argumentsOf(names))))
 	}
 	return found
 }

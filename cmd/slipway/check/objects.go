@@ -2,18 +2,16 @@ package check
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
-
-	corev1 "k8s.io/api/core/v1"
 
 	"github.com/slipway-hub/slipway/policy"
 	"github.com/slipway-hub/slipway/policy/v1alpha1"
@@ -179,8 +177,3 @@ func (in *installation) used(ctx context.Context) []namespaceObject {
 	}
 	return used
 }
-
-// errNoList is what an expression of the chart has no more.
-var errNoList = errors.New("has no list of accounts any more")
-
-func contains(list []string, one string) bool { return slices.Contains(list, one) }

@@ -53,22 +53,10 @@ func (in *installation) may(ctx context.Context, account, namespace string, r ri
 	return review.Status.Allowed, true
 }
 
-// grant is the mend for a right that is missing.
-func grant(account, namespace string, r right) string {
+// grant is the mend for rights on one resource that are missing.
+func grant(account, namespace, resource string, verbs []string) string {
 	ns, name := accountOf(account)
-	main, sub, _ := strings.Cut(r.resource, "/")
-	resource := main
-	if r.group != "" {
-		resource += "." + r.group
-	}
-	if sub != "" {
-		resource += "/" + sub
-	}
-	role := "clusterrole"
-	where := ""
-	if namespace != "" {
-		role, where = "role", " --namespace "+namespace
-	}
-	return fmt.Sprintf("kubectl create %s %s-%s --verb=%s --resource=%s%s; kubectl create %sbinding %s-%s --%s=%s-%s --serviceaccount=%s:%s%s",
-		role, name, r.verb, r.verb, resource, where, role, name, r.verb, role, name, r.verb, ns, name, where)
+	role := name + "-" + resource
+	return fmt.Sprintf("kubectl create role %s --verb=%s --resource=%s --namespace %s; kubectl create rolebinding %s --role=%s --serviceaccount=%s:%s --namespace %s",
+		role, strings.Join(verbs, ","), resource, namespace, role, role, ns, name, namespace)
 }

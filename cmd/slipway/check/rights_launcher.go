@@ -3,6 +3,7 @@ package check
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -148,25 +149,29 @@ func (in *installation) missingAccount(ctx context.Context, account string) *Fin
 	return &f
 }
 
+// lookAtNeeds has one finding for each namespace and resource.
 func (in *installation) lookAtNeeds(ctx context.Context, l *launching) []Finding {
 	needs := launcherNeeds
 	if !l.keeps {
 		needs = append(slices.Clone(needs), launcherSecret)
 	}
+	needs = slices.DeleteFunc(slices.Clone(needs), func(r right) bool {
+		everywhere, seen := in.may(ctx, l.account, "", r)
+		return everywhere || !seen
+	})
 	var found []Finding
-	for _, r := range needs {
-		if everywhere, seen := in.may(ctx, l.account, "", r); everywhere || !seen {
-			continue
-		}
-		var without []string
-		for _, namespace := range l.namespaces {
+	for _, namespace := range l.namespaces {
+		missing := map[string][]string{}
+		for _, r := range needs {
 			if allowed, seen := in.may(ctx, l.account, namespace, r); seen && !allowed {
-				without = append(without, namespace)
+				missing[r.resource] = append(missing[r.resource], r.verb)
 			}
 		}
-		if len(without) > 0 {
+		for _, resource := range slices.Sorted(maps.Keys(missing)) {
+			verbs := missing[resource]
 			found = append(found, wrong("ServiceAccount "+slash(l.account), "",
-				fmt.Sprintf("may not %s in namespace %s, where a policy lets it launch: %s", r, some(without), r.why), grant(l.account, without[0], r)))
+				fmt.Sprintf("may not %s %s in namespace %s, where a policy lets it launch", strings.Join(verbs, ", "), resource, namespace),
+				grant(l.account, namespace, resource, verbs)))
 		}
 	}
 	return found

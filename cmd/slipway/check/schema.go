@@ -56,7 +56,7 @@ func fieldsOf(t reflect.Type) map[string]reflect.Type {
 	for f := range t.Fields() {
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 		switch {
-		case name == "-" || !f.IsExported():
+		case name == "-" || !f.IsExported() && !f.Anonymous:
 		case name != "":
 			fields[name] = f.Type
 		case f.Anonymous || strings.Contains(options, "inline"):

@@ -26,7 +26,7 @@ var kindsOfFailure = []kindOfFailure{
 		[]string{"certificate signed by unknown authority", "certificate is not trusted", "unable to load root certificates", "unable to parse bytes as PEM block"},
 		"the API server doesn't trust the webhook's certificate: caBundle has another authority",
 		func(in *installation) string {
-			return fmt.Sprintf("mend what is said above about caBundle; kubectl logs deployment/%s --namespace %s says who writes it", webhookName, in.namespace)
+			return fmt.Sprintf("see the finding about caBundle above; kubectl logs deployment/%s --namespace %s", webhookName, in.namespace)
 		},
 	},
 	{

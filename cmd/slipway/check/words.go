@@ -14,6 +14,12 @@ func some(names []string) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:few], ", "), len(names)-few)
 }
 
+// argumentsOf are names for a command line; of very many the first.
+func argumentsOf(names []string) string {
+	const many = 20
+	return strings.Join(names[:min(len(names), many)], " ")
+}
+
 // plural is "1 pod" and "2 pods".
 func plural(n int, one string) string {
 	if n == 1 {

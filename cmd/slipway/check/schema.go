@@ -2,6 +2,7 @@ package check
 
 import (
 	"encoding/json"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -64,9 +65,7 @@ func fieldsOf(t reflect.Type) map[string]reflect.Type {
 			for inner.Kind() == reflect.Pointer {
 				inner = inner.Elem()
 			}
-			for n, of := range fieldsOf(inner) {
-				fields[n] = of
-			}
+			maps.Copy(fields, fieldsOf(inner))
 		}
 	}
 	return fields

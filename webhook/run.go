@@ -87,7 +87,7 @@ func Run(ctx context.Context, o Options) error {
 	if err := addReadiness(mgr, &draining, serving); err != nil {
 		return err
 	}
-	own, err := addWebhooks(running, mgr, serving, &o)
+	own, err := addWebhooks(running, mgr, serving, &draining, &o)
 	if err != nil {
 		return err
 	}
@@ -184,7 +184,7 @@ func addReadiness(mgr manager.Manager, draining *atomic.Bool, serving certificat
 }
 
 // addWebhooks wires /mutate, /verify and /validate-policy: caches, policies, handlers.
-func addWebhooks(ctx context.Context, mgr manager.Manager, serving certificates, o *Options) (*replica, error) {
+func addWebhooks(ctx context.Context, mgr manager.Manager, serving certificates, draining *atomic.Bool, o *Options) (*replica, error) {
 	namespaces, err := watchNamespaces(ctx, mgr.GetCache(), o.Log)
 	if err != nil {
 		return nil, err
@@ -214,10 +214,10 @@ func addWebhooks(ctx context.Context, mgr manager.Manager, serving certificates,
 		handler := newHandler(decider{
 			webhook: name, engine: policies, namespaces: namespaces, claims: claims, events: own.tellsOf(), fitted: policies.fitted, log: log,
 		})
-		mgr.GetWebhookServer().Register(path, &endpoint{webhook: name, handler: handler, inFlight: limit, log: log})
+		mgr.GetWebhookServer().Register(path, lastOnItsConnection(draining, &endpoint{webhook: name, handler: handler, inFlight: limit, log: log}))
 	}
 	log := o.Log.WithName("validate-policy")
 	judge := newPolicyValidator(policies, namespaces, log)
-	mgr.GetWebhookServer().Register(ValidatePolicyPath, &endpoint{webhook: "validate-policy", handler: judge, log: log})
+	mgr.GetWebhookServer().Register(ValidatePolicyPath, lastOnItsConnection(draining, &endpoint{webhook: "validate-policy", handler: judge, log: log}))
 	return own, nil
 }

@@ -199,6 +199,8 @@ func (r *release) start(t *testing.T, name string, mode certs.Mode, changes ...f
 	t.Helper()
 	started, err := world.StartReplica(context.WithoutCancel(t.Context()), r.config, func(o *webhook.Options) {
 		o.Namespace, o.Identity, o.OwnNamespaces = r.namespace, name, []string{r.namespace}
+		// Go's server waits 5 s for a connection on which nothing was sent yet; the API server opens such ones to spare.
+		o.DrainTimeout = 10 * time.Second
 		o.Certificates = r.keeperOptions(mode)
 		o.Certificates.Log = testr.NewWithOptions(t, testr.Options{LogTimestamp: true}).WithName(name)
 		for _, change := range changes {

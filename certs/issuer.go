@@ -19,29 +19,28 @@ const (
 	validFor = 90 * 24 * time.Hour
 )
 
-// renewal says why a new pair has to be made now, or else when it is time.
-func renewal(secret *corev1.Secret, hosts []string, now time.Time) (why string, due time.Time) {
+// renewal says why a new pair has to be made now, or else when it is time. An error says that somebody asked for one in a
+// way that can't be understood.
+func renewal(secret *corev1.Secret, hosts []string, now time.Time) (why string, due time.Time, err error) {
 	p, err := readPair(secret.Data, hosts, now)
 	if err != nil {
-		return err.Error(), time.Time{}
+		return err.Error(), time.Time{}, nil
 	}
 	made := p.leaf().NotBefore.Add(backdating)
 	due = made.Add(p.leaf().NotAfter.Sub(made) * 2 / 3)
 	if !now.Before(due) {
-		return "two thirds of its time are over", time.Time{}
+		return "two thirds of its time are over", time.Time{}, nil
 	}
-	// Certificates have whole seconds.
 	asked, err := rotateAt(secret)
-	if asked = asked.Truncate(time.Second); err != nil || !made.Before(asked) {
-		return "", due
-	}
-	if !now.Before(asked) {
-		return "the annotation " + AnnotationRotateAt + " asks for it", time.Time{}
-	}
-	if asked.Before(due) {
+	switch asked = asked.Truncate(time.Second); { // certificates have whole seconds
+	case err != nil || !made.Before(asked):
+		return "", due, err
+	case !now.Before(asked):
+		return "the annotation " + AnnotationRotateAt + " asks for it", time.Time{}, nil
+	case asked.Before(due):
 		due = asked
 	}
-	return "", due
+	return "", due, nil
 }
 
 // rotateAt is zero where nobody has asked.

@@ -20,10 +20,6 @@ func (k *Keeper) keep(ctx context.Context) (again time.Duration, err error) {
 	next, missing := k.read(own, now)
 	s := &state{served: before.served, next: next, missing: missing, registered: before.registered}
 	configurations := k.readConfigurations()
-	if !k.trust.began {
-		// What this replica itself writes isn't what others have served with.
-		k.observeTrust(s, configurations, now)
-	}
 	publishErr := k.publish(ctx, leading, own, configurations, s.needs(), now)
 	wait := k.goOver(s, configurations, now)
 	k.state.Store(s)
@@ -80,9 +76,9 @@ func (k *Keeper) renew(ctx context.Context, leading *term, now time.Time) (own *
 	if own == nil || leading == nil || k.o.Mode != SelfSignedMode {
 		return own, time.Time{}, nil
 	}
-	why, due := renewal(own, k.o.Hosts, now)
+	why, due, err := renewal(own, k.o.Hosts, now)
 	if why == "" {
-		return own, due, nil
+		return own, due, err
 	}
 	renewed, err := k.issue(ctx, own, now)
 	if err != nil {
@@ -212,13 +208,19 @@ func (k *Keeper) unneeded(leading *term, own *corev1.Secret, held authorities, c
 }
 
 func (k *Keeper) observeTrust(s *state, configurations []*registered, now time.Time) {
-	accepted := map[string]bool{}
+	accepted := names{}
 	for _, p := range []*pair{s.served, s.next} {
 		if p != nil && accept(configurations, p, now) == nil {
 			accepted[p.authority()] = true
 		}
 	}
-	k.trust.observe(accepted, now)
+	var changed time.Time
+	for _, c := range configurations {
+		if c.changed.After(changed) {
+			changed = c.changed
+		}
+	}
+	k.trust.observe(accepted, changed, now)
 }
 
 // goOver has the next pair served if that is due, judges whether the API server trusts what is served, and says how long to
@@ -226,7 +228,7 @@ func (k *Keeper) observeTrust(s *state, configurations []*registered, now time.T
 func (k *Keeper) goOver(s *state, configurations []*registered, now time.Time) (wait time.Duration) {
 	k.observeTrust(s, configurations, now)
 	if s.next.same(s.served) {
-		s.next = nil
+		s.served, s.next = s.next, nil // its authorities may be others than before
 	}
 	if s.next != nil {
 		var settled bool

@@ -109,9 +109,9 @@ func validAt(leaf *x509.Certificate, now time.Time) error {
 	return nil
 }
 
-// fingerprint names a certificate: half of its SHA-256, which is short enough for a list in an annotation.
+// fingerprint names a certificate in the log and in Leases: the first bytes of its SHA-256.
 func fingerprint(c *x509.Certificate) string {
-	const bytes = 16
+	const bytes = 8
 	sum := sha256.Sum256(c.Raw)
 	return hex.EncodeToString(sum[:bytes])
 }

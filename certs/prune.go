@@ -57,7 +57,7 @@ func reportedNeeds(leases []any) (names, error) {
 		}
 		reported := lease.Annotations[AnnotationAuthorities]
 		if reported == "" {
-			return nil, fmt.Errorf("Lease %s/%s has no annotation %s", lease.Namespace, lease.Name, AnnotationAuthorities)
+			return nil, fmt.Errorf("the Lease %s/%s has no annotation %s", lease.Namespace, lease.Name, AnnotationAuthorities)
 		}
 		for name := range strings.SplitSeq(reported, ",") {
 			needs[name] = true

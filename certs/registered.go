@@ -19,6 +19,8 @@ import (
 type registered struct {
 	name, version string
 	mutating      bool
+	// changed is when it was written last, by the API server's clock; zero where that doesn't say.
+	changed time.Time
 	// trusts is what the API server trusts when it calls each webhook, by the webhook's name.
 	trusts map[string]authorities
 }
@@ -32,17 +34,28 @@ func readRegistered(object any) *registered {
 	}
 	switch c := object.(type) {
 	case *admissionregistrationv1.MutatingWebhookConfiguration:
-		r.name, r.version, r.mutating = c.Name, c.ResourceVersion, true
+		r.name, r.version, r.mutating, r.changed = c.Name, c.ResourceVersion, true, lastChange(c.ManagedFields)
 		for i := range c.Webhooks {
 			take(c.Webhooks[i].Name, &c.Webhooks[i].ClientConfig)
 		}
 	case *admissionregistrationv1.ValidatingWebhookConfiguration:
-		r.name, r.version = c.Name, c.ResourceVersion
+		r.name, r.version, r.changed = c.Name, c.ResourceVersion, lastChange(c.ManagedFields)
 		for i := range c.Webhooks {
 			take(c.Webhooks[i].Name, &c.Webhooks[i].ClientConfig)
 		}
 	}
 	return r
+}
+
+// lastChange is when an object was written last, rounded up to what its times are given in.
+func lastChange(entries []metav1.ManagedFieldsEntry) time.Time {
+	var last time.Time
+	for _, e := range entries {
+		if e.Time != nil && e.Time.Add(time.Second).After(last) {
+			last = e.Time.Add(time.Second)
+		}
+	}
+	return last
 }
 
 // all are those that any of its webhooks trusts.

@@ -5,25 +5,24 @@ import "time"
 // trust remembers since when the webhook configurations accept what an authority signed.
 type trust struct {
 	since map[string]time.Time
-	began bool
 }
 
-// observe takes in whether they do, by authority. What they accepted when this replica first looked counts as accepted for
-// ever: others have served with it.
-func (t *trust) observe(accepted map[string]bool, now time.Time) {
+// observe takes in whom they accept, by authority, and when the last of them was changed: for somebody whom this replica hears of
+// for the first time they may have done so since then.
+func (t *trust) observe(accepted names, changed, now time.Time) {
 	since := map[string]time.Time{}
-	for authority, is := range accepted {
-		switch start, known := t.since[authority]; {
-		case !is:
+	for authority := range accepted {
+		start, known := t.since[authority]
+		switch {
 		case known:
-			since[authority] = start
-		case t.began:
-			since[authority] = now
-		default:
-			since[authority] = time.Time{}
+		case changed.Before(now):
+			start = changed
+		default: // another clock
+			start = now
 		}
+		since[authority] = start
 	}
-	t.since, t.began = since, true
+	t.since = since
 }
 
 // settled says whether an authority has been accepted for as long as API servers need to notice, and if not yet, how long

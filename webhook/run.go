@@ -98,7 +98,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer tracing.end(context.WithoutCancel(ctx))
-	own, err := addWebhooks(running, mgr, serving, tracing, &o)
+	own, err := addWebhooks(running, mgr, serving, tracing, &draining, &o)
 	if err != nil {
 		return err
 	}
@@ -195,7 +195,7 @@ func addReadiness(mgr manager.Manager, draining *atomic.Bool, serving certificat
 }
 
 // addWebhooks wires /mutate, /verify and /validate-policy: caches, policies, handlers.
-func addWebhooks(ctx context.Context, mgr manager.Manager, serving certificates, tracing *tracing, o *Options) (*replica, error) {
+func addWebhooks(ctx context.Context, mgr manager.Manager, serving certificates, tracing *tracing, draining *atomic.Bool, o *Options) (*replica, error) {
 	namespaces, err := watchNamespaces(ctx, mgr.GetCache(), o.Log)
 	if err != nil {
 		return nil, err
@@ -225,11 +225,11 @@ func addWebhooks(ctx context.Context, mgr manager.Manager, serving certificates,
 		handler := newHandler(decider{
 			webhook: name, engine: policies, namespaces: namespaces, claims: claims, events: own.tellsOf(), fitted: policies.fitted, tracing: tracing, log: log,
 		})
-		mgr.GetWebhookServer().Register(path, &endpoint{webhook: name, handler: handler, inFlight: limit, tracing: tracing, log: log})
+		mgr.GetWebhookServer().Register(path, lastOnItsConnection(draining, &endpoint{webhook: name, handler: handler, inFlight: limit, tracing: tracing, log: log}))
 	}
 	log := o.Log.WithName(validatesPolicies)
 	judge := newPolicyValidator(policies, namespaces, log)
 	judge.tracing = tracing
-	mgr.GetWebhookServer().Register(ValidatePolicyPath, &endpoint{webhook: validatesPolicies, handler: judge, tracing: tracing, log: log})
+	mgr.GetWebhookServer().Register(ValidatePolicyPath, lastOnItsConnection(draining, &endpoint{webhook: validatesPolicies, handler: judge, tracing: tracing, log: log}))
 	return own, nil
 }

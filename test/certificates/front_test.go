@@ -90,6 +90,13 @@ func (f *front) probe(stop <-chan struct{}) {
 	}
 }
 
+// knows says whether a replica gets connections.
+func (f *front) knows(r *replica) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Contains(f.ready, r)
+}
+
 func (f *front) next() *replica {
 	f.mu.Lock()
 	defer f.mu.Unlock()

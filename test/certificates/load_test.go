@@ -53,7 +53,7 @@ func (l *load) end(t *testing.T) {
 	l.stop()
 	l.group.Wait()
 	t.Logf("%d dry-run creates and %d handshakes of a slow API server, %d failed", l.launched.Load(), l.shaken.Load(), len(l.failed))
-	assert.Empty(t, l.failed)
+	assert.Empty(t, l.failed[:min(len(l.failed), 3)])
 	assert.Greater(t, l.launched.Load(), int64(20), "there was no load")
 	assert.Greater(t, l.shaken.Load(), int64(20), "there was no load")
 }

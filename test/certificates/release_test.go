@@ -3,6 +3,7 @@
 package certificates
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/pem"
@@ -22,12 +23,15 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	toolscache "k8s.io/client-go/tools/cache"
 
 	"github.com/slipway-hub/slipway/certs"
+	"github.com/slipway-hub/slipway/launcher"
 	"github.com/slipway-hub/slipway/test/cluster/kube"
 	"github.com/slipway-hub/slipway/test/world"
 	"github.com/slipway-hub/slipway/webhook"
@@ -195,6 +199,8 @@ func (r *release) start(t *testing.T, name string, mode certs.Mode, changes ...f
 	t.Helper()
 	started, err := world.StartReplica(context.WithoutCancel(t.Context()), r.config, func(o *webhook.Options) {
 		o.Namespace, o.Identity, o.OwnNamespaces = r.namespace, name, []string{r.namespace}
+		// Go's server waits 5 s for a connection on which nothing was sent yet; the API server opens such ones to spare.
+		o.DrainTimeout = 10 * time.Second
 		o.Certificates = r.keeperOptions(mode)
 		o.Certificates.Log = testr.NewWithOptions(t, testr.Options{LogTimestamp: true}).WithName(name)
 		for _, change := range changes {
@@ -226,11 +232,16 @@ func (r *release) stop(t *testing.T, one *replica) {
 	r.front.remove(one)
 }
 
-// ready waits for replicas.
+// ready waits for replicas, and until the front knows.
 func (r *release) ready(t *testing.T, replicas ...*replica) {
 	t.Helper()
 	for _, one := range replicas {
-		require.NoError(t, one.Await(t.Context(), http.StatusOK), "%s: %s", one.name, one.readiness())
+		require.NoError(t, world.Eventually(t.Context(), func() error {
+			if !r.front.knows(one) {
+				return fmt.Errorf("%s isn't ready: %s", one.name, one.readiness())
+			}
+			return nil
+		}))
 	}
 }
 
@@ -261,6 +272,45 @@ func (r *release) patchSecret(t *testing.T, name, patch string) {
 	t.Helper()
 	_, err := r.Admin.CoreV1().Secrets(r.namespace).Patch(t.Context(), name, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
 	require.NoError(t, err)
+}
+
+// data is a patch of one key of a Secret.
+func data(key string, value []byte) string {
+	return `{"data":{"` + key + `":"` + base64.StdEncoding.EncodeToString(value) + `"}}`
+}
+
+// fill puts a pair into a Secret that is there.
+func (r *release) fill(t *testing.T, name string, pair *certs.Pair) {
+	t.Helper()
+	secret := r.secret(t, name)
+	secret.Data = map[string][]byte{certs.CertFile: pair.Cert, certs.KeyFile: pair.Key, certs.CAFile: pair.CA}
+	_, err := r.Admin.CoreV1().Secrets(r.namespace).Update(t.Context(), secret, metav1.UpdateOptions{})
+	require.NoError(t, err)
+}
+
+// inject puts one and the same caBundle into all configurations.
+func (r *release) inject(t *testing.T, bundle []byte) {
+	t.Helper()
+	patch := []byte(`[{"op":"add","path":"/webhooks/0/clientConfig/caBundle","value":"` + base64.StdEncoding.EncodeToString(bundle) + `"}]`)
+	api := r.Admin.AdmissionregistrationV1()
+	_, err := api.MutatingWebhookConfigurations().Patch(t.Context(), r.fits(), types.JSONPatchType, patch, metav1.PatchOptions{})
+	require.NoError(t, err)
+	for _, name := range []string{r.verifies(), r.judges()} {
+		_, err := api.ValidatingWebhookConfigurations().Patch(t.Context(), name, types.JSONPatchType, patch, metav1.PatchOptions{})
+		require.NoError(t, err)
+	}
+}
+
+// launch is one dry run through the API server.
+func (r *release) launch(t *testing.T) error {
+	t.Helper()
+	_, err := launcher.Launch(t.Context(), r.Hub, world.Alice, r.hub, launcher.Options{DryRun: true})
+	return err
+}
+
+// noLeases are the Leases of no replicas.
+func (r *release) noLeases() toolscache.ListerWatcher {
+	return toolscache.NewListWatchFromClient(r.Admin.CoordinationV1().RESTClient(), "leases", r.hub, fields.Everything())
 }
 
 // caBundles are those of the three configurations.
@@ -314,7 +364,7 @@ func (r *release) serves(t *testing.T, secret string, replicas ...*replica) {
 				return fmt.Errorf("no certificate in %s", secret)
 			}
 			got, err := one.certificate()
-			if err == nil && string(got.Raw) != string(block.Bytes) {
+			if err == nil && !bytes.Equal(got.Raw, block.Bytes) {
 				err = fmt.Errorf("%s serves with another certificate", one.name)
 			}
 			return err

@@ -1,0 +1,48 @@
+package certs
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+func TestTrustIsSettledWhenEveryAPIServerKnows(t *testing.T) {
+	const delay = 5 * time.Second
+	at := func(s time.Duration) time.Time { return midday.Add(s * time.Second) }
+	var tr trust
+	settled := func(authority string, now time.Time) any {
+		is, wait := tr.settled(authority, delay, now)
+		if is {
+			return true
+		}
+		return wait
+	}
+
+	tr.observe(names{"old": true}, at(-100), at(0))
+	assert.Equal(t, true, settled("old", at(0)), "nobody has changed anything for long")
+	assert.Equal(t, time.Duration(0), settled("new", at(0)), "it isn't trusted at all")
+
+	tr.observe(names{"old": true, "new": true}, at(3), at(4))
+	assert.Equal(t, true, settled("old", at(4)))
+	assert.Equal(t, 4*time.Second, settled("new", at(4)))
+	tr.observe(names{"old": true, "new": true}, at(6), at(7))
+	assert.Equal(t, time.Second, settled("new", at(7)), "another change takes nothing back")
+	assert.Equal(t, true, settled("new", at(8)))
+
+	tr.observe(names{"old": true}, at(9), at(9))
+	tr.observe(names{"old": true, "new": true}, at(10), at(10))
+	assert.Equal(t, delay, settled("new", at(10)), "but a gap does")
+
+	tr.observe(names{"old": true, "new": true, "fast": true}, at(100), at(20))
+	assert.Equal(t, delay, settled("fast", at(20)), "the API server's clock is fast")
+}
+
+func TestWhenAConfigurationWasWrittenLast(t *testing.T) {
+	entry := func(s time.Duration) metav1.ManagedFieldsEntry {
+		return metav1.ManagedFieldsEntry{Time: &metav1.Time{Time: midday.Add(s * time.Second)}}
+	}
+	assert.Equal(t, time.Time{}, lastChange(nil))
+	assert.Equal(t, midday.Add(8*time.Second), lastChange([]metav1.ManagedFieldsEntry{entry(3), entry(7), {}, entry(5)}), "its times are whole seconds, cut off")
+}

@@ -49,6 +49,11 @@ e2e-full: ## the same with cert-manager and Prometheus from source, and the long
 	@go build -o bin/tests ./test/all
 	@exec bin/tests e2e-full
 
+.PHONY: promtool
+promtool: ## the chart's alerts by real Prometheus' promtool, and each expression of dashboard and alerts by its parser (minutes the first time)
+	@cd test/cluster/programs/prometheus && export CGO_ENABLED=0 GOFLAGS="$$GOFLAGS -tags=remove_all_sd" && \
+		go test -count=1 . && go tool promtool test rules ../../../observability/alerts_test.yaml
+
 .PHONY: bench
 bench: ## benchmarks, as a table and as JSON in test/results/
 	@mkdir -p test/results
@@ -96,6 +101,7 @@ verify: ## a check that generated files and go.mod files are current
 lint: ## golangci-lint, ruff, shellcheck, helm lint
 	@$(LINT) run ./...
 	@for module in test/cluster/programs/kubernetes tools/images; do (cd $$module && $(LINT) run --config $(CURDIR)/.golangci.yml ./...); done
+	@cd test/cluster/programs/prometheus && $(LINT) run --config $(CURDIR)/.golangci.yml --build-tags remove_all_sd ./...
 	@$(HELM) lint --quiet --strict charts/slipway
 	@tools=$$($(PYTHON_TOOLS)); \
 		"$$tools/ruff" check --quiet .; \

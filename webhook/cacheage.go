@@ -17,8 +17,11 @@ import (
 //
 // Neither handlers nor transforms see a bookmark, the one thing that comes of a watch on which nothing happens: to
 // them a broken watch and a quiet one are the same. A handler of watch errors hears nothing of a connection that is
-// merely silent. So what lists and watches is wrapped. A watch that was opened isn't heard of by that alone: behind a
-// proxy that cuts it off again and again the cache grows old all the same.
+// merely silent. So what lists and watches is wrapped.
+//
+// An API server sends no bookmarks for a kind of which it has seen no event since it started, unless etcd reports its
+// progress to it. What is left then is that a client opens its watch anew after five to ten minutes: a healthy cache gets
+// no older than that.
 type ages struct {
 	desc *prometheus.Desc
 	// heard has a *lastHeard for each kind.
@@ -83,9 +86,13 @@ func heardOf(lw toolscache.ListerWatcher, heard func()) toolscache.ListerWatcher
 	}
 }
 
+// settled is how long a watch has to last to be heard of by that alone: behind a proxy that cuts it off again and again the
+// cache grows old.
+const settled = time.Second
+
 // relay hands a watch on. (watch.Filter would leave a goroutine behind where the watch is stopped while it has an event.)
 func relay(from watch.Interface, heard func()) watch.Interface {
-	events := make(chan watch.Event)
+	events, lasted := make(chan watch.Event), time.After(settled)
 	to := watch.NewProxyWatcher(events)
 	go func() {
 		defer close(events)
@@ -94,6 +101,8 @@ func relay(from watch.Interface, heard func()) watch.Interface {
 			select {
 			case <-to.StopChan():
 				return
+			case <-lasted:
+				heard()
 			case event, open := <-from.ResultChan():
 				if !open {
 					return

@@ -67,7 +67,8 @@ func TestCacheIsAsOldAsTheLastWordOfTheAPIServer(t *testing.T) {
 
 		events, err := lw.WatchWithContext(t.Context(), metav1.ListOptions{})
 		require.NoError(t, err)
-		assert.Equal(t, 2*time.Minute, old(), "a watch that was opened and says nothing doesn't")
+		assert.Equal(t, time.Minute-settled, old(), "so does a watch that lasts")
+		assert.Equal(t, 2*time.Minute-settled, old(), "but not again and again")
 
 		sent := <-server.watches
 		for _, event := range []watch.EventType{watch.Bookmark, watch.Added, watch.Modified, watch.Deleted} {
@@ -86,6 +87,13 @@ func TestCacheIsAsOldAsTheLastWordOfTheAPIServer(t *testing.T) {
 		require.ErrorIs(t, err, server.err)
 		assert.Equal(t, 3*time.Minute, old(), "nor is a failure")
 		events.Stop()
+
+		server.err = nil
+		cut, err := lw.WatchWithContext(t.Context(), metav1.ListOptions{})
+		require.NoError(t, err)
+		(<-server.watches).Stop()
+		assert.Equal(t, 4*time.Minute, old(), "nor a watch that is cut off at once")
+		cut.Stop()
 	})
 }
 

@@ -2,11 +2,13 @@ package webhook
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"go.opentelemetry.io/otel/trace"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -140,7 +142,7 @@ var (
 		[]string{"kind", "policy_namespace", "policy_name"}, nil)}
 
 	cacheAges = &ages{desc: prometheus.NewDesc("slipway_cache_age_seconds",
-		"Time since the API server last sent anything for the cache of this kind. It sends a bookmark every minute, so more than that is a broken watch.",
+		"Time since the API server last sent anything for the cache of this kind. Mostly there is a bookmark every minute, and a watch lasts ten at most: what is older has a broken one.",
 		[]string{"kind"}, nil)}
 )
 
@@ -148,6 +150,14 @@ func init() {
 	// The registry that controller-runtime's metrics server serves.
 	metrics.Registry.MustRegister(admissions, durations, engineDurations, deciding, decidingLimit, auditReports, compileDurations,
 		queuedEvents, writtenEvents, droppedEvents, replicaReports, statusWrites, leading, buildInfo, readiness, cacheAges)
+	for _, ofTheProcess := range []prometheus.Collector{
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	} {
+		// controller-runtime registers them with its controllers, which a webhook hasn't.
+		if err := metrics.Registry.Register(ofTheProcess); err != nil && !errors.As(err, &prometheus.AlreadyRegisteredError{}) {
+			panic(err)
+		}
+	}
 	startAtZero()
 }
 

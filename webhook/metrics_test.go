@@ -90,6 +90,11 @@ func TestMetricsHaveTheTypesAndNamesThatPrometheusWants(t *testing.T) {
 		}
 	}
 	assert.Greater(t, seen, 10)
+	var names []string
+	for _, family := range families {
+		names = append(names, family.GetName())
+	}
+	assert.Subset(t, names, []string{"go_goroutines", "process_resident_memory_bytes"}, "and there are those of the process")
 	problems, err := testutil.GatherAndLint(metrics.Registry)
 	require.NoError(t, err)
 	assert.Empty(t, slices.DeleteFunc(problems, func(p promlint.Problem) bool { return !strings.HasPrefix(p.Metric, "slipway_") }))

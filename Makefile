@@ -57,7 +57,8 @@ verify: ## a check that generated files and go.mod files are current
 .PHONY: lint
 lint: ## golangci-lint, ruff, shellcheck, helm lint
 	@$(LINT) run ./...
-	@cd test/cluster/programs/kubernetes && $(LINT) run --config $(CURDIR)/.golangci.yml ./...
+	@$(LINT) run --build-tags e2e ./test/cluster/kube
+	@for module in test/cluster/programs/*/; do (cd "$$module" && $(LINT) run --config $(CURDIR)/.golangci.yml ./...); done
 	@$(HELM) lint --quiet --strict charts/slipway
 	@tools=$$($(PYTHON_TOOLS)); \
 		"$$tools/ruff" check --quiet .; \

@@ -1,3 +1,4 @@
+#!/bin/sh
 # Waits until its standard input ends, which is when the one who started it closes it or dies, then removes the cluster's
 # folder $1 and the cgroups of that name. It tries again because what was killed takes a moment to be gone.
 

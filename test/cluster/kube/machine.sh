@@ -1,3 +1,4 @@
+#!/bin/sh
 # Makes the machine of a node out of the namespaces that it is the first process of: $1 is the folder of the cluster, $2 the
 # program that stays. Whatever is mounted, linked or routed here is gone with the last process in these namespaces.
 set -eu
@@ -26,7 +27,7 @@ done
 findmnt --noheadings --list --output TARGET --types cgroup,cgroup2 | while read -r root; do
   # The second version gives children only those controllers that the parent hands on.
   if [ -e "$root/cgroup.subtree_control" ]; then
-    for controller in $(cat "$root/cgroup.controllers"); do
+    tr ' ' '\n' <"$root/cgroup.controllers" | while read -r controller; do
       echo "+$controller" >"$root/cgroup.subtree_control" || : # kubelet names one that it misses
     done
   fi

@@ -30,22 +30,26 @@ func TestMain(m *testing.M) {
 }
 
 func crash(how string) {
+	if err := startAndWait(how); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// startAndWait ends when it is told to, unless something worse happens.
+func startAndWait(how string) error {
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer cancel()
 	c, err := Start(ctx, Options{Node: how == "node"})
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		return err
 	}
 	_ = json.NewEncoder(os.Stdout).Encode(remainsOf(c))
 	if how == "panic" {
 		panic("as asked for")
 	}
-	if err := errors.Join(c.Wait(ctx), c.Stop()); err != nil { // unless somebody kills it before
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	os.Exit(0)
+	return errors.Join(c.Wait(ctx), c.Stop())
 }
 
 func remainsOf(c *Cluster) remains {

@@ -4,12 +4,12 @@ package kube
 
 import (
 	"encoding/json"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"sort"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -46,7 +46,7 @@ func look(t require.TestingT) surroundings {
 	require.NoError(t, err)
 	s.Tables = string(tables)
 	for _, name := range []string{"net/ipv4/ip_forward", "vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops"} {
-		content, err := os.ReadFile(filepath.Join("/proc/sys", name))
+		content, err := os.ReadFile("/proc/sys/" + name)
 		require.NoError(t, err)
 		s.Settings[name] = string(content)
 	}
@@ -70,9 +70,9 @@ func links(t *testing.T) map[string]string {
 
 // cgroups are the control groups of a cluster.
 func cgroups(t require.TestingT, dir string) []string {
-	found, err := filepath.Glob(filepath.Join("/sys/fs/cgroup/*", filepath.Base(dir)))
+	found, err := filepath.Glob("/sys/fs/cgroup/*/" + filepath.Base(dir))
 	require.NoError(t, err)
-	unified, err := filepath.Glob(filepath.Join("/sys/fs/cgroup", filepath.Base(dir)))
+	unified, err := filepath.Glob("/sys/fs/cgroup/" + filepath.Base(dir))
 	require.NoError(t, err)
 	return append(found, unified...)
 }
@@ -149,9 +149,9 @@ func TestStoppedNodeIsGoneAtOnce(t *testing.T) {
 func namespacesOf(t *testing.T, pid int) (spaces []string) {
 	t.Helper()
 	for _, kind := range []string{"mnt", "net", "pid"} {
-		link, err := os.Readlink(filepath.Join("/proc", strconv.Itoa(pid), "ns", kind))
+		link, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/%s", pid, kind))
 		require.NoError(t, err)
-		own, err := os.Readlink(filepath.Join("/proc/self/ns", kind))
+		own, err := os.Readlink("/proc/self/ns/" + kind)
 		require.NoError(t, err)
 		require.NotEqual(t, own, link)
 		spaces = append(spaces, link)

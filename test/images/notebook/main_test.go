@@ -12,7 +12,7 @@ import (
 
 func TestMountsAreRead(t *testing.T) {
 	mounts, err := readMounts(strings.NewReader(`36 35 98:0 /root /home rw,noatime master:1 - ext3 /dev/root rw
-37 35 0:40 / /etc/cm ro,relatime - tmpfs tmpfs rw
+37 35 0:40 / /etc/cm ro,relatime - tmpfs none rw
 `))
 	require.NoError(t, err)
 	assert.Equal(t, []Mount{{"/home", "ext3", false}, {"/etc/cm", "tmpfs", true}}, mounts)

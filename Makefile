@@ -100,8 +100,8 @@ verify: ## a check that generated files and go.mod files are current
 .PHONY: lint
 lint: ## golangci-lint, ruff, shellcheck, helm lint
 	@$(LINT) run ./...
-	@for module in test/cluster/programs/kubernetes tools/images; do (cd $$module && $(LINT) run --config $(CURDIR)/.golangci.yml ./...); done
-	@cd test/cluster/programs/prometheus && $(LINT) run --config $(CURDIR)/.golangci.yml --build-tags remove_all_sd ./...
+	@$(LINT) run --build-tags e2e,full ./test/cluster/kube ./test/e2e
+	@for module in test/cluster/programs/*/ tools/images/; do (cd "$$module" && $(LINT) run --config $(CURDIR)/.golangci.yml --build-tags remove_all_sd ./...); done
 	@$(HELM) lint --quiet --strict charts/slipway
 	@tools=$$($(PYTHON_TOOLS)); \
 		"$$tools/ruff" check --quiet .; \

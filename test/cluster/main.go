@@ -1,7 +1,11 @@
 // Command cluster starts a real Kubernetes for a developer and keeps it until it is interrupted:
 //
-//	go run ./test/cluster up [--scheduler] [--controller-manager] [--log-dir DIR]
-//	go run ./test/cluster build
+//	go run ./test/cluster up [--image FILE]... [--log-dir DIR]
+//	go run ./test/cluster up --node=false [--scheduler] [--controller-manager] [--log-dir DIR]
+//	go run ./test/cluster build [--node]
+//
+// With a node, pods run. That needs Linux, root and the packages of packages.sh;
+// the control plane alone needs none of them.
 //
 // On standard output is one line for the shell, export KUBECONFIG=…; the rest is
 // on standard error. It exits 0 when it was interrupted or what was to be built
@@ -22,20 +26,22 @@ import (
 )
 
 func main() {
-	var o kube.Options
-	var images []string
-	flags := flag.NewFlagSet("cluster", flag.ExitOnError)
-	flags.BoolVar(&o.Node, "node", true, "start a node too")
-	flags.BoolVar(&o.Scheduler, "scheduler", false, "start kube-scheduler too")
-	flags.BoolVar(&o.ControllerManager, "controller-manager", false, "start kube-controller-manager too")
-	flags.Func("image", "tar of an image to give to the node; may be repeated", func(path string) error {
-		images = append(images, path)
-		return nil
-	})
-	flags.StringVar(&o.LogDir, "log-dir", "", "folder for the logs, kept afterwards (default: removed with the cluster)")
 	command := ""
 	if len(os.Args) > 1 {
 		command = os.Args[1]
+	}
+	o := kube.Options{Progress: os.Stderr}
+	var images []string
+	flags := flag.NewFlagSet("cluster", flag.ExitOnError)
+	flags.BoolVar(&o.Node, "node", command == "up", "a node too, which runs pods")
+	flags.BoolVar(&o.Scheduler, "scheduler", false, "start kube-scheduler without a node too")
+	flags.BoolVar(&o.ControllerManager, "controller-manager", false, "start kube-controller-manager without a node too")
+	flags.StringVar(&o.LogDir, "log-dir", "", "`folder` for the logs, kept afterwards (default: removed with the cluster)")
+	flags.Func("image", "`tar` of an image for the node; may be repeated", func(path string) error {
+		images = append(images, path)
+		return nil
+	})
+	if command != "" {
 		_ = flags.Parse(os.Args[2:]) // it exits by itself
 	}
 	if flags.NArg() > 0 || command != "up" && command != "build" {
@@ -43,34 +49,29 @@ func main() {
 		flags.PrintDefaults()
 		os.Exit(2)
 	}
-	o.Progress = os.Stderr
 	if err := run(o, images, command == "build"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(3)
 	}
 }
 
-func run(o kube.Options, images []string, buildOnly bool) error {
+func run(o kube.Options, images []string, buildOnly bool) (err error) {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	if buildOnly {
-		_, err := kube.Build(ctx, o.Progress)
-		return err
+		return kube.Prepare(ctx, o)
 	}
 	c, err := kube.Start(ctx, o)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, c.Stop()) }()
 	for _, image := range images {
 		if err := c.LoadImage(ctx, image); err != nil {
-			return errors.Join(err, c.Stop())
+			return err
 		}
 	}
 	fmt.Fprintf(os.Stdout, "export KUBECONFIG=%s\n", c.Kubeconfig())
 	fmt.Fprintf(os.Stderr, "Kubernetes answers; kubectl is in %s. Interrupt to stop.\n", c.Programs())
-	if err := c.Wait(ctx); err != nil {
-		_ = c.Stop() // the failure is what is to be said
-		return err
-	}
-	return c.Stop()
+	return c.Wait(ctx)
 }

@@ -1,8 +1,9 @@
-// Package kube starts a real Kubernetes control plane for tests: etcd, the
-// API server and, on request, the scheduler and the controller manager, all
+// Package kube starts a real Kubernetes for tests: etcd, the API server and, on
+// request, the scheduler, the controller manager and a node that runs pods, all
 // compiled from Go modules. It needs the Go command and a module proxy, and
-// neither a container engine nor an image registry. It works on Unix systems;
-// only on Linux do the programs also end when the test process is killed.
+// neither a container engine nor an image registry. It works on Unix systems,
+// with a node on Linux only; and only on Linux do the programs also end when
+// the test process is killed.
 package kube
 
 import (
@@ -42,8 +43,8 @@ type Options struct {
 	// missing, the error names its package. The cluster then has a network of
 	// its own, from which nothing leads out; DialContext and Forward reach it.
 	Node bool
-	// Progress gets what is shown while Kubernetes is compiled. Nil: nothing is
-	// shown.
+	// Progress gets what is shown while programs are compiled, and while those of
+	// a node start. Nil: nothing is shown.
 	Progress io.Writer
 	// LogDir is a folder for one log file per program. Two clusters that run at
 	// once need two. Empty: the logs go away with the cluster.
@@ -56,7 +57,7 @@ type Options struct {
 	ports func(ctx context.Context, n int) ([]int, error)
 }
 
-// Cluster is a running control plane. Its methods may be called concurrently.
+// Cluster is a running Kubernetes. Its methods may be called concurrently.
 type Cluster struct {
 	options    Options
 	programs   string // the folder of the programs
@@ -82,26 +83,10 @@ type Cluster struct {
 // Where a program ends by itself or does not answer in time, the error holds
 // the end of its log.
 func Start(ctx context.Context, o Options) (*Cluster, error) {
-	wanted := []string{"etcd", "kube-apiserver", "kubectl"}
-	var containerd string
 	if o.Node {
 		o.Scheduler, o.ControllerManager = true, true
-		wanted = append(wanted, "kubelet", "kube-proxy")
-		err := checkNode()
-		if err != nil {
-			return nil, err
-		}
-		if containerd, err = Containerd.Build(ctx, o.Progress); err != nil {
-			return nil, err
-		}
 	}
-	if o.ControllerManager {
-		wanted = append(wanted, "kube-controller-manager")
-	}
-	if o.Scheduler {
-		wanted = append(wanted, "kube-scheduler")
-	}
-	binary, err := findPrograms(ctx, o.Progress, wanted)
+	kubernetes, containerd, err := prepare(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +94,7 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 		o.ports = freePorts
 	}
 	for attempt := 1; ; attempt++ {
-		c, err := start(ctx, filepath.Dir(binary), containerd, o)
+		c, err := start(ctx, kubernetes, containerd, o)
 		if err == nil {
 			context.AfterFunc(ctx, func() { _ = c.Stop() })
 			return c, nil
@@ -118,6 +103,39 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 			return nil, fmt.Errorf("start a control plane: %w", err)
 		}
 	}
+}
+
+// Prepare builds all that Start needs with these options, so that Start takes
+// seconds, and says what this machine lacks for it.
+func Prepare(ctx context.Context, o Options) error {
+	_, _, err := prepare(ctx, o)
+	return err
+}
+
+// prepare returns the folders of the programs. That of containerd is empty
+// without a node.
+func prepare(ctx context.Context, o Options) (kubernetes, containerd string, err error) {
+	wanted := []string{"etcd", "kube-apiserver", "kubectl"}
+	if o.ControllerManager {
+		wanted = append(wanted, "kube-controller-manager")
+	}
+	if o.Scheduler {
+		wanted = append(wanted, "kube-scheduler")
+	}
+	if o.Node {
+		wanted = append(wanted, "kubelet", "kube-proxy")
+		if err := checkNode(); err != nil {
+			return "", "", err
+		}
+		if containerd, err = Containerd.Build(ctx, o.Progress); err != nil {
+			return "", "", err
+		}
+		if _, err := Images.Build(ctx, o.Progress); err != nil {
+			return "", "", err
+		}
+	}
+	binary, err := findPrograms(ctx, o.Progress, wanted)
+	return filepath.Dir(binary), containerd, err
 }
 
 // start is one attempt of Start. It leaves nothing behind where it fails.

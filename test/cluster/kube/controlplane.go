@@ -24,12 +24,16 @@ type plane struct {
 	etcdPort, peerPort, apiPort, managerPort, schedulerPort int
 
 	etcd *rest.Config // a client of etcd, for its health
+
+	starting *progress // nil where it isn't shown
 }
 
 // startAll starts the programs, each when what it needs answers, and returns
 // when all do.
 func (p *plane) startAll(ctx context.Context) error {
 	if p.options.Node {
+		p.starting = showProgress(p.options.Progress, "Kubernetes")
+		defer p.starting.stop()
 		if err := p.startMachine(ctx); err != nil {
 			return err
 		}
@@ -69,6 +73,9 @@ func (c *Cluster) command(name string, args ...string) *exec.Cmd {
 // run starts a program and waits until it is ready.
 func (p *plane) run(ctx context.Context, cmd *exec.Cmd, ready check) error {
 	name := filepath.Base(cmd.Args[0])
+	if p.starting != nil {
+		p.starting.step("starting "+name, 0)
+	}
 	log, err := p.createLog(name)
 	if err != nil {
 		return err

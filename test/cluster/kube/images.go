@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
+	"strings"
 )
 
 // LoadImage gives the node the images of a tar, an OCI layout or one of docker
@@ -17,6 +19,23 @@ func (c *Cluster) LoadImage(ctx context.Context, path string) error {
 	}
 	if _, err := c.ctr(ctx, "images", "import", path); err != nil {
 		return fmt.Errorf("load the image %s: %w", path, err)
+	}
+	// The part of containerd that the kubelet asks hears of images by events. A
+	// pod that came first would look for a registry, and then wait.
+	i := slices.IndexFunc(c.children, func(p *child) bool { return p.name == "containerd" })
+	return c.children[i].await(ctx, c.imagesTaken)
+}
+
+// imagesTaken checks that the kubelet can use all images.
+func (c *Cluster) imagesTaken(ctx context.Context) error {
+	table, err := c.ctr(ctx, "images", "list")
+	if err != nil {
+		return err
+	}
+	for _, row := range strings.Split(strings.TrimSpace(table), "\n")[1:] {
+		if !strings.Contains(row, "io.cri-containerd.image=managed") {
+			return fmt.Errorf("the kubelet can't use %s yet", strings.Fields(row)[0])
+		}
 	}
 	return nil
 }

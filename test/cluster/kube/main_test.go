@@ -3,8 +3,11 @@ package kube
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
+	"os/signal"
+	"syscall"
 	"testing"
 )
 
@@ -14,8 +17,9 @@ const crashVariable = "SLIPWAY_CLUSTER_CRASH"
 
 // remains is what such a process says.
 type remains struct {
-	PIDs []int
-	Dir  string
+	PIDs       []int
+	Dir        string
+	Kubeconfig string
 }
 
 func TestMain(m *testing.M) {
@@ -26,20 +30,30 @@ func TestMain(m *testing.M) {
 }
 
 func crash(how string) {
-	c, err := Start(context.Background(), Options{})
-	if err != nil {
+	if err := startAndWait(how); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// startAndWait ends when it is told to, unless something worse happens.
+func startAndWait(how string) error {
+	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer cancel()
+	c, err := Start(ctx, Options{Node: how == "node"})
+	if err != nil {
+		return err
 	}
 	_ = json.NewEncoder(os.Stdout).Encode(remainsOf(c))
 	if how == "panic" {
 		panic("as asked for")
 	}
-	select {} // until somebody kills it
+	return errors.Join(c.Wait(ctx), c.Stop())
 }
 
 func remainsOf(c *Cluster) remains {
-	r := remains{Dir: c.scratch.dir, PIDs: []int{c.scratch.cleaner.Process.Pid}}
+	r := remains{Dir: c.scratch.dir, Kubeconfig: c.kubeconfig, PIDs: []int{c.scratch.cleaner.Process.Pid}}
 	for _, p := range c.children {
 		r.PIDs = append(r.PIDs, p.pid)
 	}

@@ -6,10 +6,12 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	texttemplate "text/template"
 
@@ -29,7 +31,7 @@ const (
 )
 
 // nodeCommands are the commands of a machine that a node needs, and the
-// packages of Debian that bring them. runc from Go modules would lack seccomp,
+// packages of Debian that bring them, as in packages.sh. runc from Go modules would lack seccomp,
 // which is a C library.
 var nodeCommands = map[string]string{"runc": "runc", "nft": "nftables", "ip": "iproute2"}
 
@@ -42,14 +44,14 @@ func checkNode() error {
 		return errors.New("a node needs root, because containers do; without one the control plane works for everybody")
 	}
 	var commands, packages []string
-	for command, from := range nodeCommands {
+	for _, command := range slices.Sorted(maps.Keys(nodeCommands)) {
 		if _, err := lookPath(command); err != nil {
-			commands, packages = append(commands, command), append(packages, from)
+			commands, packages = append(commands, command), append(packages, nodeCommands[command])
 		}
 	}
 	if commands != nil {
-		return fmt.Errorf("a node needs %s; on Debian: apt-get install --no-install-recommends %s",
-			strings.Join(commands, ", "), strings.Join(packages, " "))
+		return fmt.Errorf("a node needs the commands %s; test/cluster/packages.sh installs the Debian packages %s",
+			strings.Join(commands, ", "), strings.Join(packages, ", "))
 	}
 	return nil
 }

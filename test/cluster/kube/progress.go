@@ -32,6 +32,9 @@ type progress struct {
 
 // showProgress shows until stop is called what is being done to something.
 func showProgress(out io.Writer, of string) *progress {
+	if out == nil {
+		out = io.Discard
+	}
 	return showProgressOn(out, of, isTerminal(out))
 }
 

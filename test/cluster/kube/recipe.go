@@ -52,19 +52,16 @@ func (b *builder) recipe(ctx context.Context) (recipe, error) {
 
 // hashSource puts the files of the module and their names into the hash.
 func (b *builder) hashSource(hash io.Writer) error {
-	err := filepath.WalkDir(b.source, func(path string, entry fs.DirEntry, err error) error {
+	source := os.DirFS(b.source)
+	err := fs.WalkDir(source, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		name, err := filepath.Rel(b.source, path)
+		content, err := fs.ReadFile(source, name)
 		if err != nil {
 			return err
 		}
-		content, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Fprintf(hash, "%s %d\n%s", filepath.ToSlash(name), len(content), content)
+		_, err = fmt.Fprintf(hash, "%s %d\n%s", name, len(content), content)
 		return err
 	})
 	if err != nil {

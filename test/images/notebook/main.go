@@ -1,16 +1,21 @@
-// Command notebook stands for a notebook server in tests on a real node: it
-// says what its container is like. It answers every path on port 8888 with a
-// [Report] as JSON; with the argument report it prints that and ends, which is
-// for kubectl exec. It ends when it is told to.
+// Command notebook stands for a notebook server in tests on a real node. It
+// answers every path on port 8888 with a [Report] of its container as JSON, until
+// it is told to end. For kubectl exec it does two things more:
+//
+//	/notebook report     prints that report
+//	/notebook get URL    prints what a server answers; the cluster's CA is trusted
 package main
 
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log"
 	"net/http"
 	"os"
@@ -27,30 +32,70 @@ const address = ":8888"
 
 // Report is what a container sees of itself.
 type Report struct {
-	UID, GID int
-	Groups   []int
-	Args     []string
-	Dir      string // the working folder
-	Env      map[string]string
-	Mounts   []Mount
-	// MemoryLimit is in bytes and CPULimit in millicores; 0: none.
-	MemoryLimit, CPULimit int64
+	UID    int               `json:"uid"`
+	GID    int               `json:"gid"`
+	Groups []int             `json:"groups"`
+	Args   []string          `json:"args"`
+	Dir    string            `json:"dir"` // the working folder
+	Env    map[string]string `json:"env"`
+	Mounts []Mount           `json:"mounts"`
+
+	MemoryLimit int64 `json:"memoryLimit"` // in bytes; 0: none
+	CPULimit    int64 `json:"cpuLimit"`    // in millicores; 0: none
 }
 
 // Mount is a line of /proc/self/mountinfo.
 type Mount struct {
-	Path, Type string
-	ReadOnly   bool
+	Path     string `json:"path"`
+	Type     string `json:"type"`
+	ReadOnly bool   `json:"readOnly"`
 }
 
 func main() {
-	run := serve
-	if slices.Equal(os.Args[1:], []string{"report"}) {
-		run = func() error { return write(os.Stdout) }
-	}
-	if err := run(); err != nil {
+	if err := run(os.Args[1:]); err != nil {
 		log.Fatal(err)
 	}
+}
+
+// run serves unless the arguments ask for something else; a policy may give a
+// server arguments that mean nothing here.
+func run(args []string) error {
+	switch {
+	case len(args) == 1 && args[0] == "report":
+		return write(os.Stdout)
+	case len(args) == 2 && args[0] == "get":
+		return get(args[1])
+	default:
+		return serve()
+	}
+}
+
+func get(url string) error {
+	roots := x509.NewCertPool()
+	ca, err := os.ReadFile("/var/run/secrets/kubernetes.io/serviceaccount/ca.crt")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	roots.AppendCertsFromPEM(ca)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody) //nolint:gosec // it is what was asked for
+	if err != nil {
+		return err
+	}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}}
+	response, err := client.Do(request) //nolint:gosec // it is what was asked for
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if _, err := io.Copy(os.Stdout, response.Body); err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answers %s", url, response.Status)
+	}
+	return nil
 }
 
 func serve() error {

@@ -67,17 +67,26 @@ func TestAReleaseFromInstallToUninstall(t *testing.T) {
 	keeps("an upgrade")
 	release("upgrade", values{"certificates": values{"mode": "certManager"}})
 	keeps("a switch to cert-manager")
-	release("upgrade", nil)
+	release("upgrade", values{"certificates": values{"mode": "selfSigned"}})
 	keeps("a switch back")
+	_, err = c.Kubectl(t.Context(), nil, "--namespace", namespace, "wait", "--for=delete", "--timeout=30s", "certificate/slipway-webhook")
+	require.NoError(t, err)
 
 	release("uninstall", nil)
 	_, err = configurations.Get(t.Context(), webhook.ConfigurationName, metav1.GetOptions{})
 	assert.True(t, apierrors.IsNotFound(err), "the configuration is gone")
-	_, err = c.Kubectl(t.Context(), nil, "get", "clusterspawnpolicies,spawnpolicies", "--all-namespaces")
-	assert.NoError(t, err, "policies outlive the release")
+	crds, err := c.Kubectl(t.Context(), nil, "get", "--filename", folder+"/files/crds", "--output",
+		"jsonpath={range .items[*]}{.metadata.name}{.metadata.deletionTimestamp} {end}")
+	require.NoError(t, err)
+	assert.Equal(t, "clusterspawnpolicies.slipway.dev spawnpolicies.slipway.dev ", crds, "policies outlive the release")
 	left, err := secrets.List(t.Context(), metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=slipway"})
 	require.NoError(t, err)
 	assert.Empty(t, left.Items)
+
+	release("install", values{"crds": values{"keep": false}})
+	release("uninstall", nil)
+	_, err = c.Kubectl(t.Context(), nil, "wait", "--for=delete", "--timeout=30s", "--filename", folder+"/files/crds")
+	assert.NoError(t, err, "unless the values say so")
 }
 
 // certificate gives one in PEM and base64: the API server takes nothing else for an authority.

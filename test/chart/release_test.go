@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/slipway-hub/slipway/certs"
+	"github.com/slipway-hub/slipway/test/cluster/kube"
 	"github.com/slipway-hub/slipway/webhook"
 )
 
@@ -22,18 +23,7 @@ import (
 func TestAReleaseFromInstallToUninstall(t *testing.T) {
 	c := prepared(t)
 	admin := kubernetes.NewForConfigOrDie(c.Config())
-	release := func(command string, v values, args ...string) {
-		t.Helper()
-		text, err := json.Marshal(v)
-		require.NoError(t, err)
-		all := append([]string{command, "slipway", "--namespace", namespace, "--kubeconfig", c.Kubeconfig(), "--no-hooks"}, args...)
-		if command != "uninstall" {
-			// The CRDs are there already, by a hand that wasn't Helm's.
-			all = append(all, folder, "--values", "-", "--take-ownership")
-		}
-		_, says, err := helm(t, string(text), all...)
-		require.NoError(t, err, says)
-	}
+	release := func(command string, v values) { t.Helper(); runRelease(t, c, command, v) }
 	release("install", nil)
 
 	// What the webhook writes at run time.
@@ -87,6 +77,20 @@ func TestAReleaseFromInstallToUninstall(t *testing.T) {
 	release("uninstall", nil)
 	_, err = c.Kubectl(t.Context(), nil, "wait", "--for=delete", "--timeout=30s", "--filename", folder+"/files/crds")
 	assert.NoError(t, err, "unless the values say so")
+}
+
+// runRelease has helm install, upgrade or uninstall the release.
+func runRelease(t *testing.T, c *kube.Cluster, command string, v values) {
+	t.Helper()
+	text, err := json.Marshal(v)
+	require.NoError(t, err)
+	args := []string{command, "slipway", "--namespace", namespace, "--kubeconfig", c.Kubeconfig(), "--no-hooks"}
+	if command != "uninstall" {
+		// The CRDs are there already, by a hand that wasn't Helm's.
+		args = append(args, folder, "--values", "-", "--take-ownership")
+	}
+	_, says, err := helm(t, string(text), args...)
+	require.NoError(t, err, says)
 }
 
 // certificate gives one in PEM and base64: the API server takes nothing else for an authority.

@@ -19,6 +19,7 @@ export GOFLAGS := $(GOFLAGS) -buildvcs=false
 
 TOOL := go tool -modfile=tools/go.mod
 LINT := go tool -modfile=$(CURDIR)/tools/lint/go.mod golangci-lint
+CHART_TOOL := go tool -modfile=$(CURDIR)/tools/chart/go.mod
 HELM := go tool -modfile=$(CURDIR)/tools/helm/go.mod helm
 PYTHON_TOOLS := python3 tools/pyenv.py tools/requirements.txt
 
@@ -90,8 +91,9 @@ images: ## images of the webhook and the launcher as tars, each with an SBOM, in
 	$(call IMAGE,slipway-launcher,"Starts and stops the pods of hubs")
 
 .PHONY: generate
-generate: ## the CRDs and the deepcopy code, from policy/v1alpha1
+generate: ## the CRDs and the deepcopy code, from policy/v1alpha1; the chart's README, from its values
 	$(TOOL) controller-gen object paths=./policy/v1alpha1 crd:maxDescLen=200 output:crd:dir=charts/slipway/files/crds
+	$(CHART_TOOL) helm-docs --chart-search-root charts --sort-values-order file --skip-version-footer --log-level warning
 
 .PHONY: verify
 verify: ## a check that generated files and go.mod files are current

@@ -68,8 +68,11 @@ func newSite(t *testing.T) *site {
 	s := &site{World: &world.World{Cluster: c, Admin: kubernetes.NewForConfigOrDie(config), Dynamic: dynamic.NewForConfigOrDie(config)}}
 	_, err = c.Kubectl(t.Context(), nil, "apply", "-f", world.CRDFolder)
 	require.NoError(t, err)
-	_, err = c.Kubectl(t.Context(), nil, "wait", "--for=condition=Established", "--timeout=30s", "-f", world.CRDFolder)
-	require.NoError(t, err)
+	// kubectl wait fails on a CRD that has no conditions yet.
+	require.NoError(t, world.Eventually(t.Context(), func() error {
+		_, err := c.Kubectl(t.Context(), nil, "wait", "--for=condition=Established", "--timeout=30s", "-f", world.CRDFolder)
+		return err
+	}))
 	for name, labels := range map[string]map[string]string{
 		ownNS: nil, "jupyter": nil, hubNS: {"slipway.dev/governed": "true", "tier": "research"},
 	} {

@@ -3,11 +3,9 @@ package chart
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
-	"os/exec"
 	"strings"
 	"testing"
 
@@ -18,24 +16,13 @@ import (
 )
 
 const (
-	folder     = "../../charts/slipway"
-	helmModule = "../../tools/helm/go.mod"
+	folder = "../../charts/slipway"
 	// namespace is the release's.
 	namespace = "slipway-system"
 )
 
 // values of the chart, as JSON has them.
 type values = map[string]any
-
-// helm runs the pinned helm and gives its output and what it says of an error.
-func helm(t *testing.T, stdin string, args ...string) (out, says string, err error) {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", append([]string{"tool", "-modfile=" + helmModule, "helm"}, args...)...)
-	var stdout, stderr bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
-	err = cmd.Run()
-	return stdout.String(), stderr.String(), err
-}
 
 // template is the text that helm renders with these values, and perhaps more arguments.
 func template(t *testing.T, v values, args ...string) (out, says string, err error) {

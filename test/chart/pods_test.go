@@ -1,0 +1,117 @@
+package chart
+
+import (
+	"maps"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	psapi "k8s.io/pod-security-admission/api"
+	pspolicy "k8s.io/pod-security-admission/policy"
+)
+
+// podOf gives the pod, or the pod template, that an object is or has; nil where it has none.
+func podOf(t *testing.T, o *unstructured.Unstructured) *corev1.PodTemplateSpec {
+	t.Helper()
+	switch o.GetKind() {
+	case "Deployment":
+		return &as[appsv1.Deployment](t, o).Spec.Template
+	case "Job":
+		return &as[batchv1.Job](t, o).Spec.Template
+	case "Pod":
+		pod := as[corev1.Pod](t, o)
+		return &corev1.PodTemplateSpec{ObjectMeta: pod.ObjectMeta, Spec: pod.Spec}
+	}
+	return nil
+}
+
+func TestEveryPodPassesPodSecurityRestricted(t *testing.T) {
+	evaluator, err := pspolicy.NewEvaluator(pspolicy.DefaultChecks(), nil)
+	require.NoError(t, err)
+	for name, v := range sets(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			// The one thing that restricted refuses is what this set is for.
+			level := psapi.LevelRestricted
+			if name == "private-cluster" {
+				level = psapi.LevelPrivileged
+			}
+			pods := 0
+			for _, o := range render(t, v) {
+				pod := podOf(t, o)
+				if pod == nil {
+					continue
+				}
+				pods++
+				result := pspolicy.AggregateCheckResults(evaluator.EvaluatePod(
+					psapi.LevelVersion{Level: level, Version: psapi.LatestVersion()}, &pod.ObjectMeta, &pod.Spec))
+				assert.True(t, result.Allowed, "%s %s: %s", o.GetKind(), o.GetName(), result.ForbiddenDetail())
+				for _, container := range pod.Spec.Containers {
+					assert.True(t, *container.SecurityContext.ReadOnlyRootFilesystem, "%s %s", o.GetKind(), o.GetName())
+				}
+			}
+			assert.GreaterOrEqual(t, pods, 2, "the webhook and the test")
+		})
+	}
+}
+
+// A replica that was told to stop is killed only after it had the time that it takes.
+func TestAReplicaHasTheTimeToDrain(t *testing.T) {
+	v := values{"webhook": values{"drain": values{"delaySeconds": 40, "timeoutSeconds": 50}}}
+	deployment := as[appsv1.Deployment](t, render(t, v).find(t, "Deployment", "slipway-webhook"))
+	pod := deployment.Spec.Template.Spec
+	assert.Subset(t, pod.Containers[0].Args, []string{"--drain-delay=40s", "--drain-timeout=50s"})
+	assert.Greater(t, *pod.TerminationGracePeriodSeconds, int64(40+50+5), "it gives up by itself five seconds after that")
+}
+
+func TestTheImageIsByDigestWhereOneIsGiven(t *testing.T) {
+	const digest = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+	for name, c := range map[string]struct {
+		image values
+		want  string
+	}{
+		"default": {values{}, "ghcr.io/slipway-hub/slipway-webhook:0.1.0"},
+		"tag":     {values{"repository": "localhost:5000/slipway", "tag": "1.2.3"}, "localhost:5000/slipway:1.2.3"},
+		"digest":  {values{"tag": "1.2.3", "digest": digest}, "ghcr.io/slipway-hub/slipway-webhook@" + digest},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, o := range render(t, values{"webhook": values{"image": c.image}}) {
+				if pod := podOf(t, o); pod != nil {
+					assert.Equal(t, c.want, pod.Spec.Containers[0].Image, o.GetKind())
+				}
+			}
+		})
+	}
+}
+
+// Whatever the values, a Deployment's selector stays, since it can't be changed in a cluster, and its pods have what it selects by.
+func TestSelectorsNeverChange(t *testing.T) {
+	want := map[string]string{"app.kubernetes.io/name": "slipway", "app.kubernetes.io/instance": "slipway", "app.kubernetes.io/component": "webhook"}
+	for name, v := range sets(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			v["webhook"] = merged(v["webhook"], values{"podLabels": values{"app.kubernetes.io/component": "other"}})
+			rendered := render(t, v)
+			deployment := as[appsv1.Deployment](t, rendered.find(t, "Deployment", "slipway-webhook"))
+			assert.Equal(t, want, deployment.Spec.Selector.MatchLabels)
+			assert.Equal(t, want, as[corev1.Service](t, rendered.find(t, "Service", "slipway-webhook")).Spec.Selector)
+			for key, value := range want {
+				assert.Equal(t, value, deployment.Spec.Template.Labels[key])
+			}
+		})
+	}
+}
+
+// merged is a map of values with others put over it.
+func merged(v any, over values) values {
+	all := values{}
+	if v, ok := v.(values); ok {
+		maps.Copy(all, v)
+	}
+	maps.Copy(all, over)
+	return all
+}

@@ -1,0 +1,113 @@
+package chart
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	rbacv1 "k8s.io/api/rbac/v1"
+)
+
+// Who reads a role in review reads there, too, why each right is in it.
+func TestEveryVerbSaysWhy(t *testing.T) {
+	verb := regexp.MustCompile(`^ +- (get|list|watch|create|update|patch|delete|deletecollection|escalate|bind|impersonate|"\*")(.*)$`)
+	verbs := 0
+	for _, pattern := range []string{"/templates/*/*", "/templates/*.*"} {
+		files, err := filepath.Glob(folder + pattern)
+		require.NoError(t, err)
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			require.NoError(t, err)
+			for line := range strings.SplitSeq(string(text), "\n") {
+				if found := verb.FindStringSubmatch(line); found != nil {
+					verbs++
+					assert.Regexp(t, `^ # \w+`, found[2], "%s: %s", file, line)
+				}
+			}
+		}
+	}
+	assert.Greater(t, verbs, 30)
+}
+
+func TestNobodyGetsMoreThanIsNamed(t *testing.T) {
+	for name, v := range sets(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, o := range render(t, v) {
+				if o.GetKind() != "Role" && o.GetKind() != "ClusterRole" {
+					continue
+				}
+				for _, rule := range as[rbacv1.ClusterRole](t, o).Rules {
+					assert.NotContains(t, slices.Concat(rule.APIGroups, rule.Resources, rule.Verbs), "*", o.GetName())
+					if slices.Contains(rule.Resources, "secrets") && !slices.Equal(rule.Verbs, []string{"create"}) {
+						assert.NotEmpty(t, rule.ResourceNames, "%s reads or changes Secrets that aren't its own", o.GetName())
+					}
+				}
+			}
+		})
+	}
+}
+
+// verbsOn are the verbs that a role gives on a resource.
+func verbsOn(t *testing.T, objects objects, kind, role, resource string) []string {
+	t.Helper()
+	var verbs []string
+	for _, rule := range as[rbacv1.ClusterRole](t, objects.find(t, kind, role)).Rules {
+		for _, r := range rule.Resources {
+			if r == resource {
+				verbs = append(verbs, rule.Verbs...)
+			}
+		}
+	}
+	return verbs
+}
+
+func TestOnlyWhoMakesTheAuthorityPublishesIt(t *testing.T) {
+	for mode, patches := range map[string]bool{"selfSigned": true, "certManager": false} {
+		rendered := render(t, values{"certificates": values{"mode": mode}})
+		for _, resource := range []string{"mutatingwebhookconfigurations", "validatingwebhookconfigurations"} {
+			verbs := verbsOn(t, rendered, "ClusterRole", "slipway-webhook", resource)
+			if patches {
+				assert.Contains(t, verbs, "patch", mode)
+			} else {
+				assert.NotContains(t, verbs, "patch", mode)
+			}
+		}
+	}
+}
+
+func TestLaunchersMayLaunchWhereTheValuesSay(t *testing.T) {
+	sidecar := render(t, values{
+		"launcherAccounts": []any{
+			values{"namespace": "jupyter", "name": "hub", "bind": true}, values{"namespace": "other", "name": "kubespawner"},
+		},
+		"launcher": values{"namespaces": []any{"a", "b"}, "podLogs": true},
+	})
+	bindings := map[string]string{}
+	for _, o := range sidecar {
+		if (o.GetKind() == "RoleBinding" || o.GetKind() == "ClusterRoleBinding") && o.GetName() == "slipway-launcher" {
+			binding := as[rbacv1.RoleBinding](t, o)
+			assert.Equal(t, []rbacv1.Subject{{Kind: "ServiceAccount", Name: "hub", Namespace: "jupyter"}}, binding.Subjects)
+			bindings[binding.Namespace] = binding.RoleRef.Kind
+		}
+	}
+	assert.Equal(t, map[string]string{"": "ClusterRole", "a": "Role", "b": "Role"}, bindings)
+	assert.Empty(t, verbsOn(t, sidecar, "ClusterRole", "slipway-launcher", "pods"))
+	assert.Empty(t, verbsOn(t, sidecar, "ClusterRole", "slipway-launcher", "tokenreviews"), "a hub's own launcher is called by it alone")
+
+	wide := render(t, values{"launcher": values{"enabled": true, "clusterWide": true, "userNamespaces": true}})
+	assert.Equal(t, []string{"create", "get", "list", "watch", "delete"}, verbsOn(t, wide, "ClusterRole", "slipway-launcher", "pods"))
+	assert.Equal(t, []string{"create"}, verbsOn(t, wide, "ClusterRole", "slipway-launcher", "secrets"))
+	assert.Equal(t, []string{"create"}, verbsOn(t, wide, "ClusterRole", "slipway-launcher", "tokenreviews"))
+	assert.Equal(t, []string{"create"}, verbsOn(t, wide, "ClusterRole", "slipway-launcher", "namespaces"))
+	assert.Empty(t, verbsOn(t, wide, "ClusterRole", "slipway-launcher", "pods/log"))
+
+	for _, o := range render(t, nil) {
+		assert.NotEqual(t, "slipway-launcher", o.GetName(), o.GetKind())
+	}
+}

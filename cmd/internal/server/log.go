@@ -7,7 +7,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"k8s.io/klog/v2"
-	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 )
 
 type logFlags struct{ level, format string }
@@ -20,7 +20,7 @@ func (f *logFlags) setUp(w io.Writer) (logr.Logger, error) {
 	}
 	slog.SetDefault(slog.New(handler))
 	logger := logr.FromSlogHandler(handler)
-	ctrl.SetLogger(logger)
+	log.SetLogger(logger)
 	klog.SetLogger(logger)
 	return logger, nil
 }

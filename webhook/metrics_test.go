@@ -219,7 +219,7 @@ func TestRequestsThatAreBeingDecidedAreCountedUntilTheyAre(t *testing.T) {
 }
 
 func TestWritesAreCountedByWhatBecameOfThem(t *testing.T) {
-	writes := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "writes_total"}, []string{"result"})
+	writes := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "writes_total", Help: "Of a test."}, []string{"result"})
 	policies := schema.GroupResource{Group: "slipway.dev", Resource: "spawnpolicies"}
 	for err, result := range map[error]string{
 		nil: resultWritten,

@@ -44,9 +44,9 @@ func ageOf(t *testing.T, a *ages) time.Duration {
 	families, err := registry.Gather()
 	require.NoError(t, err)
 	require.Len(t, families, 1)
-	require.Len(t, families[0].Metric, 1)
-	assert.Equal(t, "Namespace", families[0].Metric[0].Label[0].GetValue())
-	return time.Duration(families[0].Metric[0].GetGauge().GetValue() * float64(time.Second))
+	require.Len(t, families[0].GetMetric(), 1)
+	assert.Equal(t, "Namespace", families[0].GetMetric()[0].GetLabel()[0].GetValue())
+	return time.Duration(families[0].GetMetric()[0].GetGauge().GetValue() * float64(time.Second))
 }
 
 func TestCacheIsAsOldAsTheLastWordOfTheAPIServer(t *testing.T) {

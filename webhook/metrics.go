@@ -2,18 +2,17 @@ package webhook
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"go.opentelemetry.io/otel/trace"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+	_ "sigs.k8s.io/controller-runtime/pkg/controller" // registers the metrics of Go and of the process
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 )
@@ -150,14 +149,6 @@ func init() {
 	// The registry that controller-runtime's metrics server serves.
 	metrics.Registry.MustRegister(admissions, durations, engineDurations, deciding, decidingLimit, auditReports, compileDurations,
 		queuedEvents, writtenEvents, droppedEvents, replicaReports, statusWrites, leading, buildInfo, readiness, cacheAges)
-	for _, ofTheProcess := range []prometheus.Collector{
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-	} {
-		// controller-runtime registers them with its controllers, which a webhook hasn't.
-		if err := metrics.Registry.Register(ofTheProcess); err != nil && !errors.As(err, &prometheus.AlreadyRegisteredError{}) {
-			panic(err)
-		}
-	}
 	startAtZero()
 }
 

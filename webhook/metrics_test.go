@@ -43,7 +43,7 @@ func described(t *testing.T) map[string]string {
 	lines := map[string]string{}
 	for desc := range descs {
 		if found := parts.FindStringSubmatch(desc.String()); found != nil {
-			lines[found[1]] = fmt.Sprintf("| `%s` | %s | %s | %s |\n", found[1], typeOf(found[1]), strings.ReplaceAll(found[3], ",", ", "), found[2])
+			lines[found[1]] = fmt.Sprintf("| %#q | %s | %s | %s |\n", found[1], typeOf(found[1]), strings.ReplaceAll(found[3], ",", ", "), found[2])
 		}
 	}
 	return lines
@@ -106,9 +106,9 @@ func TestWhatCanGoWrongIsCountedAsZeroBeforeItDoes(t *testing.T) {
 	var series []string
 	for _, family := range families {
 		if family.GetName() == "slipway_admissions_total" {
-			for _, m := range family.Metric {
+			for _, m := range family.GetMetric() {
 				var labels []string
-				for _, l := range m.Label { // in the order of their names
+				for _, l := range m.GetLabel() { // in the order of their names
 					labels = append(labels, l.GetValue())
 				}
 				series = append(series, strings.Join(labels, " "))
@@ -149,12 +149,12 @@ func told(t *testing.T, c prometheus.Collector) []string {
 	require.NoError(t, err)
 	var lines []string
 	for _, family := range families {
-		for _, m := range family.Metric {
+		for _, m := range family.GetMetric() {
 			line := ""
-			for _, l := range m.Label {
+			for _, l := range m.GetLabel() {
 				line += l.GetValue() + " "
 			}
-			lines = append(lines, line+fmt.Sprint(m.Gauge.GetValue()))
+			lines = append(lines, line+fmt.Sprint(m.GetGauge().GetValue()))
 		}
 	}
 	return lines
@@ -168,8 +168,8 @@ func countOf(t *testing.T, h prometheus.Collector) uint64 {
 	require.NoError(t, err)
 	var n uint64
 	for _, f := range families {
-		for _, m := range f.Metric {
-			n += m.Histogram.GetSampleCount()
+		for _, m := range f.GetMetric() {
+			n += m.GetHistogram().GetSampleCount()
 		}
 	}
 	return n
@@ -219,7 +219,7 @@ func TestRequestsThatAreBeingDecidedAreCountedUntilTheyAre(t *testing.T) {
 }
 
 func TestWritesAreCountedByWhatBecameOfThem(t *testing.T) {
-	writes := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "writes"}, []string{"result"})
+	writes := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "writes_total", Help: "Of a test."}, []string{"result"})
 	policies := schema.GroupResource{Group: "slipway.dev", Resource: "spawnpolicies"}
 	for err, result := range map[error]string{
 		nil: resultWritten,

@@ -97,9 +97,9 @@ func (t *tracing) begin(r *http.Request, webhook string, started time.Time) (*ht
 		return r, nil
 	}
 	ctx := t.caller.Extract(r.Context(), w3c.HeaderCarrier(r.Header))
-	ctx, span := t.tracer.Start(ctx, webhook, trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(started),
+	ctx, span := t.tracer.Start(ctx, webhook, trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(started), //nolint:spancheck // requestSpan.end ends it
 		trace.WithAttributes(attribute.String("slipway.webhook", webhook)))
-	return r.WithContext(ctx), &requestSpan{span}
+	return r.WithContext(ctx), &requestSpan{span} //nolint:spancheck // so
 }
 
 // inEngine begins the span of the engine's part. nil for none.
@@ -107,8 +107,8 @@ func (t *tracing) inEngine(ctx context.Context) trace.Span {
 	if t == nil {
 		return nil
 	}
-	_, span := t.tracer.Start(ctx, "engine")
-	return span
+	_, span := t.tracer.Start(ctx, "engine") //nolint:spancheck // stopwatch.leave ends it
+	return span                              //nolint:spancheck // so
 }
 
 // requestSpan is the span of an admission request; nil is none.

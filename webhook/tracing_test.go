@@ -59,27 +59,27 @@ func (r *receiver) Export(_ context.Context, request *collector.ExportTraceServi
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.all.WriteString(request.String())
-	for _, of := range request.ResourceSpans {
-		for _, in := range of.ScopeSpans {
-			r.spans = append(r.spans, in.Spans...)
+	for _, of := range request.GetResourceSpans() {
+		for _, in := range of.GetScopeSpans() {
+			r.spans = append(r.spans, in.GetSpans()...)
 		}
 	}
 	return &collector.ExportTraceServiceResponse{}, nil
 }
 
 // traced sends a review to an endpoint that traces, with a traceparent if there is one, and gives the spans that arrive by name.
-func (r *receiver) traced(t *testing.T, ratio float64, traceparent string, make func(*tracing) *endpoint, body []byte) map[string]*tracev1.Span {
+func (r *receiver) traced(t *testing.T, ratio float64, traceparent string, endpointOf func(*tracing) *endpoint, body []byte) map[string]*tracev1.Span {
 	t.Helper()
 	tracing, err := newTracing(t.Context(), &Options{
 		Tracing: Tracing{Endpoint: r.address, SamplingRatio: ratio}, Version: "v1", Namespace: "slipway-system", Identity: "a", Log: logr.Discard(),
 	})
 	require.NoError(t, err)
-	e := make(tracing)
+	e := endpointOf(tracing)
 	e.tracing = tracing
 	request := httptest.NewRequest(http.MethodPost, MutatePath, bytes.NewReader(body))
 	request.Header.Set("Content-Type", "application/json")
 	if traceparent != "" {
-		request.Header.Set("traceparent", traceparent)
+		request.Header.Set("Traceparent", traceparent)
 	}
 	e.ServeHTTP(httptest.NewRecorder(), request)
 	tracing.end(t.Context())
@@ -87,7 +87,7 @@ func (r *receiver) traced(t *testing.T, ratio float64, traceparent string, make 
 	defer r.mu.Unlock()
 	spans := map[string]*tracev1.Span{}
 	for _, span := range r.spans {
-		spans[span.Name] = span
+		spans[span.GetName()] = span
 	}
 	r.spans = nil
 	return spans
@@ -108,8 +108,8 @@ func mutating(t *testing.T, does engine) func(*tracing) *endpoint {
 
 func attributesOf(s *tracev1.Span) map[string]string {
 	attributes := map[string]string{}
-	for _, a := range s.Attributes {
-		attributes[a.Key] = a.Value.Value.(*commonv1.AnyValue_StringValue).StringValue
+	for _, a := range s.GetAttributes() {
+		attributes[a.GetKey()] = a.GetValue().GetValue().(*commonv1.AnyValue_StringValue).StringValue
 	}
 	return attributes
 }
@@ -124,18 +124,18 @@ func TestARequestIsTracedBelowTheAPIServersSpan(t *testing.T) {
 	spans := r.traced(t, 0, sampled, mutating(t, nil), readReviewFile(t))
 	require.Equal(t, []string{"engine", "mutate"}, slices.Sorted(maps.Keys(spans)))
 	request, engine := spans["mutate"], spans["engine"]
-	assert.Equal(t, "\x0a\xf7\x65\x19\x16\xcd\x43\xdd\x84\x48\xeb\x21\x1c\x80\x31\x9c", string(request.TraceId))
-	assert.Equal(t, "\xb7\xad\x6b\x71\x69\x20\x33\x31", string(request.ParentSpanId))
-	assert.Equal(t, tracev1.Span_SPAN_KIND_SERVER, request.Kind)
-	assert.Equal(t, request.TraceId, engine.TraceId)
-	assert.Equal(t, request.SpanId, engine.ParentSpanId)
-	assert.GreaterOrEqual(t, engine.StartTimeUnixNano, request.StartTimeUnixNano)
-	assert.LessOrEqual(t, engine.EndTimeUnixNano, request.EndTimeUnixNano)
+	assert.Equal(t, "\x0a\xf7\x65\x19\x16\xcd\x43\xdd\x84\x48\xeb\x21\x1c\x80\x31\x9c", string(request.GetTraceId()))
+	assert.Equal(t, "\xb7\xad\x6b\x71\x69\x20\x33\x31", string(request.GetParentSpanId()))
+	assert.Equal(t, tracev1.Span_SPAN_KIND_SERVER, request.GetKind())
+	assert.Equal(t, request.GetTraceId(), engine.GetTraceId())
+	assert.Equal(t, request.GetSpanId(), engine.GetParentSpanId())
+	assert.GreaterOrEqual(t, engine.GetStartTimeUnixNano(), request.GetStartTimeUnixNano())
+	assert.LessOrEqual(t, engine.GetEndTimeUnixNano(), request.GetEndTimeUnixNano())
 	assert.Equal(t, map[string]string{
 		"slipway.webhook": "mutate", "k8s.namespace.name": "research", "slipway.operation": "CREATE",
 		"slipway.uid": "7f833006-59d2-4768-8474-c2b82536b690", "slipway.result": "fitted",
 	}, attributesOf(request))
-	assert.Empty(t, engine.Attributes)
+	assert.Empty(t, engine.GetAttributes())
 	for _, about := range []string{`"slipway-webhook"`, `"service.version"`, `"v1"`, `"slipway-system"`} {
 		assert.Contains(t, r.all.String(), about)
 	}
@@ -182,7 +182,7 @@ func TestTracesTellWhatBecameOfARequest(t *testing.T) {
 			attributes := attributesOf(spans["mutate"])
 			assert.Equal(t, c.result, attributes["slipway.result"])
 			assert.Equal(t, c.reason, attributes["slipway.reason"])
-			assert.Equal(t, c.failed, spans["mutate"].Status.GetCode() == tracev1.Status_STATUS_CODE_ERROR)
+			assert.Equal(t, c.failed, spans["mutate"].GetStatus().GetCode() == tracev1.Status_STATUS_CODE_ERROR)
 		})
 	}
 }

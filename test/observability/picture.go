@@ -99,11 +99,11 @@ func (p *plot) draw() {
 		fmt.Fprintf(p.b, `<text x="%d" y="%d" font-size="13" fill="#9aa3af" text-anchor="middle">no data</text>`, panelWide/2, panelHigh/2)
 		return
 	}
-	greatest := 0.0
+	top := 0.0
 	for _, line := range p.lines {
-		greatest = max(greatest, highest(line))
+		top = max(top, highest(line))
 	}
-	top := p.axes(greatest)
+	top = p.axes(top)
 	// The highest first: where there is no room for all names, those that are nothing go without.
 	slices.SortStableFunc(p.lines, func(a, b Line) int { return cmp.Compare(highest(b), highest(a)) })
 	for i, line := range p.lines {
@@ -113,7 +113,7 @@ func (p *plot) draw() {
 }
 
 func highest(l Line) float64 {
-	_, most, _ := bounds(l.SampleStream)
+	most, _ := greatest(l.SampleStream)
 	return most
 }
 

@@ -100,8 +100,12 @@ func (p *Prometheus) scraped(ctx context.Context) error {
 	defer response.Body.Close()
 	var answer struct {
 		Data struct {
-			ActiveTargets []struct{ Health, LastError, ScrapeURL string }
-		}
+			ActiveTargets []struct {
+				Health    string `json:"health"`
+				LastError string `json:"lastError"`
+				ScrapeURL string `json:"scrapeUrl"`
+			} `json:"activeTargets"`
+		} `json:"data"`
 	}
 	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
 		return fmt.Errorf("read the targets: %w", err)

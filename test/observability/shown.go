@@ -18,16 +18,16 @@ import (
 // Panel is a panel of the dashboard.
 type Panel struct {
 	// Type is stat or timeseries; rows are left out.
-	Type  string
-	Title string
+	Type  string `json:"type"`
+	Title string `json:"title"`
 	// Unit is Grafana's name of it.
-	Unit    string
-	Targets []Target
+	Unit    string   `json:"-"`
+	Targets []Target `json:"targets"`
 }
 
 // Target is one query of a panel.
 type Target struct {
-	Expr string
+	Expr string `json:"expr"`
 	// Legend is Grafana's template of a series' name: {{label}}.
 	Legend string `json:"legendFormat"`
 }
@@ -45,8 +45,12 @@ func Panels(chart string) ([]Panel, error) {
 		Panels []struct {
 			Panel
 
-			FieldConfig struct{ Defaults struct{ Unit string } }
-		}
+			FieldConfig struct {
+				Defaults struct {
+					Unit string `json:"unit"`
+				} `json:"defaults"`
+			} `json:"fieldConfig"`
+		} `json:"panels"`
 	}
 	if err := json.Unmarshal(data, &dashboard); err != nil {
 		return nil, fmt.Errorf("read the dashboard: %w", err)

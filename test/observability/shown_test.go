@@ -62,7 +62,7 @@ func TestNumbersAreWrittenForPeople(t *testing.T) {
 
 func TestSeriesOfNoNumberAreNone(t *testing.T) {
 	nan := &model.SampleStream{Values: []model.SamplePair{{Value: model.SampleValue(math.NaN())}}}
-	_, _, has := bounds(nan)
+	_, has := greatest(nan)
 	assert.False(t, has, "what a division by nothing gives is no data")
 	assert.Equal(t, "mutate p99", nameOf("{{webhook}} p99", model.Metric{"webhook": "mutate"}))
 	assert.Equal(t, "NoPolicy", nameOf("{{gone}} {{ reason }}", model.Metric{"reason": "NoPolicy"}))

@@ -47,22 +47,22 @@ func (s *Source) Series(ctx context.Context, expr string) ([]*model.SampleStream
 	}
 	var found []*model.SampleStream
 	for _, series := range matrix {
-		if _, _, has := bounds(series); has {
+		if _, has := greatest(series); has {
 			found = append(found, series)
 		}
 	}
 	return found, nil
 }
 
-// bounds are the least and the greatest number of a series; has is false for one without.
-func bounds(series *model.SampleStream) (least, greatest float64, has bool) {
-	least, greatest = math.Inf(1), math.Inf(-1)
+// greatest is the greatest number of a series; has is false for one without.
+func greatest(series *model.SampleStream) (most float64, has bool) {
+	most = math.Inf(-1)
 	for _, p := range series.Values {
 		if v := float64(p.Value); !math.IsNaN(v) && !math.IsInf(v, 0) {
-			least, greatest, has = min(least, v), max(greatest, v), true
+			most, has = max(most, v), true
 		}
 	}
-	return least, greatest, has
+	return most, has
 }
 
 // Line is a series as a panel shows it.

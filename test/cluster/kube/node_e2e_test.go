@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -168,4 +169,22 @@ func TestNodeThatCannotStartLeavesNothing(t *testing.T) {
 
 	require.ErrorContains(t, err, "unknown flag: --no-such-flag")
 	requireNothingUnder(t, os.TempDir())
+}
+
+func TestNodeTriesAgainWhereThePortIsTaken(t *testing.T) {
+	busy, err := net.Listen("tcp", net.JoinHostPort(loopback, "0"))
+	require.NoError(t, err)
+	defer busy.Close()
+	attempts := 0
+	c := startOne(t, Options{Node: true, ports: func(ctx context.Context, n int) ([]int, error) {
+		attempts++
+		ports, err := freePorts(ctx, n)
+		if attempts == 1 {
+			ports[2] = busy.Addr().(*net.TCPAddr).Port // in the machine it is free
+		}
+		return ports, err
+	}})
+
+	assert.Equal(t, 2, attempts)
+	assert.NotContains(t, c.Config().Host, busy.Addr().String())
 }

@@ -62,7 +62,7 @@ func run(ctx context.Context, url string, since, rate time.Duration, out, chart 
 		return err
 	}
 	if len(missing) > 0 {
-		return fmt.Errorf("Prometheus has no data for:\n  %s", strings.Join(missing, "\n  "))
+		return fmt.Errorf("no data in Prometheus for:\n  %s", strings.Join(missing, "\n  "))
 	}
 	fmt.Fprintf(os.Stdout, "%d panels and %d alerts have data\n", len(panels), len(alerts))
 	return nil

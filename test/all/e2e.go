@@ -24,6 +24,13 @@ func e2eFullSuites() []suite {
 func nodePreparations() []suite {
 	return []suite{
 		{
+			name:   "Debian's packages for a node",
+			needed: true,
+			command: func(string) []string {
+				return []string{"test/cluster/packages.sh"}
+			},
+		},
+		{
 			name:   "Kubernetes, containerd and what else a node needs",
 			needed: true,
 			command: func(string) []string {

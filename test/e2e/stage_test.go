@@ -112,9 +112,6 @@ func (s *stage) namespaces(t *testing.T) {
 		hubNamespace: nil, courseNamespace: {"tier": "e2e"}, loadNamespace: {"tier": "e2e"},
 	} {
 		require.NoError(t, s.CreateNamespace(t.Context(), name, labels))
-		t.Cleanup(func() {
-			_ = s.admin.CoreV1().Namespaces().Delete(context.WithoutCancel(t.Context()), name, metav1.DeleteOptions{})
-		})
 	}
 	require.NoError(t, s.EnsureServiceAccount(t.Context(), hubNamespace, hubAccount))
 	s.kubectl(t, `

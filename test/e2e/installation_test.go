@@ -59,7 +59,7 @@ func values(more ...string) []string {
 		"--set", "launcherAccounts[0].namespace=" + hubNamespace,
 		"--set", "launcherAccounts[0].name=" + hubAccount,
 		"--set", "launcherAccounts[0].bind=true",
-		"--set", "launcher.namespaces={" + courseNamespace + "," + loadNamespace + "}",
+		"--set", "launcher.namespaces={" + strings.Join([]string{courseNamespace, loadNamespace, sampleNamespace}, ",") + "}",
 		"--set", "crds.keep=false",
 	}, more...)
 }
@@ -72,9 +72,20 @@ func (s *stage) install(t *testing.T) {
 }
 
 func (s *stage) applyPolicies(t *testing.T) {
-	s.kubectl(t, "", "apply", "-f", "testdata/policies.yaml")
-	s.kubectl(t, "", "wait", "--for=condition=Ready", "--timeout=60s", "-f", "testdata/policies.yaml")
-	s.kubectl(t, "", "wait", "--for=condition=Enforced", "--timeout=60s", "-f", "testdata/policies.yaml")
+	files := []string{"testdata/policies.yaml"}
+	for _, sample := range []string{"platform", "data101"} {
+		files = append(files, root+"/policy/examples/"+sample+".yaml")
+	}
+	for _, file := range files {
+		s.kubectl(t, "", "apply", "-f", file)
+		for _, condition := range []string{"Ready", "Enforced"} {
+			s.kubectl(t, "", "wait", "--for=condition="+condition, "--timeout=60s", "-f", file)
+		}
+	}
+	id := policy.Identity{Name: "jupyter-alice", Hub: "campus", User: "alice"}
+	pod, err := launcher.Launch(t.Context(), s.hub(t), id, sampleNamespace, launcher.Options{DryRun: true})
+	require.NoError(t, err)
+	assert.Len(t, pod.Spec.Containers, 3, "the notebook and its two databases")
 }
 
 func (s *stage) checkIsClean(t *testing.T) {
@@ -155,8 +166,8 @@ func (s *stage) withoutReplicas(t *testing.T) {
 		return nil
 	})
 	t.Logf("without replicas: %v", ask())
-	// What runs goes on, and can be labelled and deleted.
-	s.kubectl(t, "", "label", "pod", "jupyter-alice", "--namespace", courseNamespace, "term=spring")
+	// What runs goes on, and can be annotated and deleted.
+	s.kubectl(t, "", "annotate", "pod", "jupyter-alice", "--namespace", courseNamespace, "example.com/term=spring")
 	s.kubectl(t, "", "delete", "pod", "jupyter-bob", "--namespace", courseNamespace, "--wait=true", "--timeout=60s")
 	s.scale(t, 2)
 	eventually(t, "servers start again", func(context.Context) error { return ask() })
@@ -172,7 +183,7 @@ func (s *stage) scale(t *testing.T, replicas int) {
 
 func (s *stage) uninstall(t *testing.T, before map[string]bool) {
 	s.helm(t, "uninstall", release, "--namespace", ownNamespace, "--wait", "--timeout", soon.String(), "--ignore-not-found")
-	for _, name := range []string{ownNamespace, hubNamespace, courseNamespace, loadNamespace} {
+	for _, name := range []string{ownNamespace, hubNamespace, courseNamespace, loadNamespace, sampleNamespace} {
 		s.kubectl(t, "", "delete", "namespace", name, "--ignore-not-found", "--timeout", soon.String())
 	}
 	s.requireInventory(t, before)

@@ -36,6 +36,8 @@ const (
 	hubName                  = "main"
 	// Servers of courseNamespace run; those of loadNamespace never do.
 	courseNamespace, loadNamespace = "course", "load"
+	// sampleNamespace is what policy/examples is for.
+	sampleNamespace = "data101"
 
 	notebookImage = "slipway.test/notebook:e2e"
 	version       = "0.0.0-e2e"
@@ -110,6 +112,7 @@ func (s *stage) namespaces(t *testing.T) {
 	t.Helper()
 	for name, labels := range map[string]map[string]string{
 		hubNamespace: nil, courseNamespace: {"tier": "e2e"}, loadNamespace: {"tier": "e2e"},
+		sampleNamespace: {"tier": "teaching"},
 	} {
 		require.NoError(t, s.CreateNamespace(t.Context(), name, labels))
 	}

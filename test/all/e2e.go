@@ -12,7 +12,14 @@ func e2eFullSuites() []suite {
 			name:   "cert-manager and Prometheus, from source",
 			needed: true,
 			command: func(string) []string {
-				return []string{"go", "run", "./test/cluster", "build", "--full"}
+				return []string{"go", "run", "./test/cluster", "build", "--node", "--full"}
+			},
+		},
+		suite{
+			name:   "the chart's alerts, by promtool",
+			needed: true,
+			command: func(string) []string {
+				return []string{"make", "--no-print-directory", "promtool"}
 			},
 		},
 		onNode("The node itself", "node.xml", "e2e", "./test/cluster/kube"),

@@ -2,7 +2,7 @@
 //
 //	go run ./test/cluster up [--image FILE]... [--log-dir DIR]
 //	go run ./test/cluster up --node=false [--scheduler] [--controller-manager] [--log-dir DIR]
-//	go run ./test/cluster build [--node]
+//	go run ./test/cluster build [--node] [--full]
 //
 // With a node, pods run. That needs Linux, root and the packages of packages.sh;
 // the control plane alone needs none of them.
@@ -36,6 +36,7 @@ func main() {
 	flags.BoolVar(&o.Node, "node", command == "up", "a node too, which runs pods")
 	flags.BoolVar(&o.Scheduler, "scheduler", false, "start kube-scheduler without a node too")
 	flags.BoolVar(&o.ControllerManager, "controller-manager", false, "start kube-controller-manager without a node too")
+	full := flags.Bool("full", false, "with build: cert-manager and Prometheus too")
 	flags.StringVar(&o.LogDir, "log-dir", "", "`folder` for the logs, kept afterwards (default: removed with the cluster)")
 	flags.Func("image", "`tar` of an image for the node; may be repeated", func(path string) error {
 		images = append(images, path)
@@ -49,18 +50,34 @@ func main() {
 		flags.PrintDefaults()
 		os.Exit(2)
 	}
-	if err := run(o, images, command == "build"); err != nil {
+	if err := start(o, images, command == "build", *full); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(3)
 	}
 }
 
-func run(o kube.Options, images []string, buildOnly bool) (err error) {
+func start(o kube.Options, images []string, buildOnly, full bool) error {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	if buildOnly {
-		return kube.Prepare(ctx, o)
+		return build(ctx, o, full)
 	}
+	return up(ctx, o, images)
+}
+
+func build(ctx context.Context, o kube.Options, full bool) error {
+	if err := kube.Prepare(ctx, o); err != nil || !full {
+		return err
+	}
+	for _, set := range []kube.ProgramSet{kube.CertManager, kube.Prometheus} {
+		if _, err := set.Build(ctx, o.Progress); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func up(ctx context.Context, o kube.Options, images []string) (err error) {
 	c, err := kube.Start(ctx, o)
 	if err != nil {
 		return err

@@ -21,22 +21,6 @@ type Prometheus struct {
 	cmd *exec.Cmd
 }
 
-// BuildPrometheus compiles the Prometheus that test/cluster/programs/prometheus pins into a folder, and gives the program's path.
-// That takes minutes the first time. root is the checkout.
-func BuildPrometheus(ctx context.Context, root, folder string) (string, error) {
-	program, err := filepath.Abs(filepath.Join(folder, "prometheus"))
-	if err != nil {
-		return "", fmt.Errorf("name Prometheus: %w", err)
-	}
-	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-tags=remove_all_sd", "-ldflags=-s -w", "-o", program, "github.com/prometheus/prometheus/cmd/prometheus")
-	build.Dir = filepath.Join(root, "test", "cluster", "programs", "prometheus")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off")
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build Prometheus: %w\n%s", err, out)
-	}
-	return program, nil
-}
-
 // StartPrometheus has a program scrape these HOST:PORTs, and keeps what it finds in a folder. address is the HOST:PORT that it
 // listens on. It is ready when this returns.
 func StartPrometheus(ctx context.Context, program, folder, address string, targets []string, every time.Duration) (*Prometheus, error) {

@@ -11,6 +11,7 @@ import (
 	"html"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -21,6 +22,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/slipway-hub/slipway/launcher"
+	"github.com/slipway-hub/slipway/test/cluster/kube"
 	"github.com/slipway-hub/slipway/test/observability"
 	"github.com/slipway-hub/slipway/test/world"
 )
@@ -35,13 +37,13 @@ const (
 // tell isn't there: these replicas read theirs from files.
 func TestARealPrometheusHasDataForEveryPanelAndAlert(t *testing.T) {
 	w := world.ForTest(t)
-	program, err := observability.BuildPrometheus(t.Context(), "../..", t.TempDir())
+	programs, err := kube.Prometheus.Build(t.Context(), os.Stderr)
 	require.NoError(t, err)
 	ports, err := world.FreePorts(1)
 	require.NoError(t, err)
 	// Both replicas are in this process and tell the same.
 	target := fmt.Sprintf("127.0.0.1:%d", w.Replicas[0].Metrics)
-	prometheus, err := observability.StartPrometheus(t.Context(), program, t.TempDir(), fmt.Sprintf("127.0.0.1:%d", ports[0]), []string{target}, every)
+	prometheus, err := observability.StartPrometheus(t.Context(), filepath.Join(programs, "prometheus"), t.TempDir(), fmt.Sprintf("127.0.0.1:%d", ports[0]), []string{target}, every)
 	require.NoError(t, err)
 	defer func() { assert.NoError(t, prometheus.Stop()) }()
 

@@ -93,7 +93,11 @@ func (b *builder) flags(version string) []string {
 		ldflags = append(ldflags, "-X "+path+".gitVersion="+version,
 			"-X "+path+".gitMajor="+numbers[0], "-X "+path+".gitMinor="+numbers[1])
 	}
-	return []string{"-mod=readonly", "-buildvcs=false", "-trimpath", "-ldflags=" + strings.Join(ldflags, " ")}
+	flags := []string{"-mod=readonly", "-buildvcs=false", "-trimpath", "-ldflags=" + strings.Join(ldflags, " ")}
+	if b.tags != "" {
+		flags = append(flags, "-tags="+b.tags)
+	}
+	return flags
 }
 
 // listArgs make go list every package that has to be compiled.

@@ -17,6 +17,7 @@ type ProgramSet struct {
 	programs []string // what is there afterwards
 	links    []string // programs that are further names of the first one
 	stamped  []string // packages with the variables gitVersion, gitMajor and gitMinor
+	tags     string   // of go build
 	takes    string   // how long the first time is on two cores
 }
 
@@ -54,6 +55,28 @@ var Images = ProgramSet{
 	packages: []string{"."},
 	programs: []string{"images"},
 	takes:    "half a minute",
+}
+
+// CertManager is one program with the controllers of cert-manager that make
+// certificates, and its CA injector.
+var CertManager = ProgramSet{
+	name:     "cert-manager",
+	folder:   "test/cluster/programs/cert-manager",
+	upstream: "github.com/cert-manager/cert-manager",
+	packages: []string{"."},
+	programs: []string{"cert-manager"},
+	takes:    "3 to 5 minutes",
+}
+
+// Prometheus is that without its user interface.
+var Prometheus = ProgramSet{
+	name:     "Prometheus",
+	folder:   "test/cluster/programs/prometheus",
+	upstream: "github.com/prometheus/prometheus",
+	packages: []string{"github.com/prometheus/prometheus/cmd/prometheus"},
+	programs: []string{"prometheus"},
+	tags:     "remove_all_sd", // without the clouds' service discoveries
+	takes:    "3 to 5 minutes",
 }
 
 // Build compiles the set, once for each version of it and of Go, and returns

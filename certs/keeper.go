@@ -66,7 +66,8 @@ type KeeperOptions struct {
 //  2. From there it goes into the webhook configurations: by the replicas, or by cert-manager's injector.
 //  3. A replica serves with the new pair only when all configurations have trusted it for long enough that every API server
 //     knows; a replica that has nothing better serves with it at once, and isn't ready before.
-//  4. When no replica needs an authority any more, the leader drops it.
+//  4. When no replica needs an authority any more, the leader drops it. From the configurations cert-manager's injector takes
+//     only what has expired; so there the leader's part is the Secret.
 //
 // So neither a rotation nor a change of mode has a moment at which an API server doesn't trust who answers it. The library
 // cert-controller of Open Policy Agent, as of v0.16.0, writes the new authority over the old one, in the configurations too,

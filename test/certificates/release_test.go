@@ -7,8 +7,10 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,6 +21,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -57,7 +60,7 @@ var installCRDs = sync.OnceValue(func() error {
 // cluster is set before the CRDs are installed; kube.ForTest wants a test.
 var cluster *kube.Cluster
 
-// release is what helm installs, without a chart: namespace, account, Secrets without data, and webhook configurations
+// release is what helm installs in both modes together, without a chart: namespace, account, Secrets without data, and webhook configurations
 // without a caBundle. There may be several, each for the pods of its own hub.
 type release struct {
 	*world.World
@@ -69,7 +72,7 @@ type release struct {
 
 var releases atomic.Int32
 
-func newRelease(t *testing.T) *release {
+func newRelease(t *testing.T, withoutRights ...string) *release {
 	t.Helper()
 	cluster = kube.ForTest(t)
 	require.NoError(t, installCRDs())
@@ -92,7 +95,7 @@ func newRelease(t *testing.T) *release {
 	for _, policy := range []string{launches, image} {
 		require.NoError(t, r.TryPut(t, r.hub, policy))
 	}
-	r.grant(t)
+	r.grant(t, withoutRights...)
 	for _, name := range []string{certs.SelfSignedSecret, certs.AuthoritiesSecret} {
 		r.emptySecret(t, name)
 	}
@@ -121,29 +124,66 @@ func (r *release) emptySecret(t *testing.T, name string) {
 	require.NoError(t, err)
 }
 
-// grant gives the webhook what it needs for certificates in both modes, everything by name.
-func (r *release) grant(t *testing.T) {
+// grant gives the webhook what it needs for certificates in both modes, everything by name, except some: VERB NAME.
+func (r *release) grant(t *testing.T, except ...string) {
 	t.Helper()
+	allowed := func(group, resource, name string, verbs ...string) rbacv1.PolicyRule {
+		verbs = slices.DeleteFunc(verbs, func(verb string) bool { return slices.Contains(except, verb+" "+strings.TrimPrefix(name, r.namespace)) })
+		return rbacv1.PolicyRule{APIGroups: []string{group}, Resources: []string{resource}, ResourceNames: []string{name}, Verbs: verbs}
+	}
+	const group = admissionregistrationv1.GroupName
+	own := withVerbs(
+		allowed("", "secrets", certs.SelfSignedSecret, "list", "watch", "update"),
+		allowed("", "secrets", certs.CertManagerSecret, "list", "watch"),
+		allowed("", "secrets", certs.AuthoritiesSecret, "list", "watch", "update"),
+	)
+	everywhere := withVerbs(
+		allowed(group, "mutatingwebhookconfigurations", r.fits(), "list", "watch", "patch"),
+		allowed(group, "validatingwebhookconfigurations", r.verifies(), "list", "watch", "patch"),
+		allowed(group, "validatingwebhookconfigurations", r.judges(), "list", "watch", "patch"),
+	)
 	named := metav1.ObjectMeta{Name: "certificates-" + r.namespace}
 	subjects := []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: r.namespace, Name: r.namespace}}
-	_, err := r.Admin.RbacV1().Roles(r.namespace).Create(t.Context(), &rbacv1.Role{ObjectMeta: named, Rules: []rbacv1.PolicyRule{
-		{APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{certs.SelfSignedSecret, certs.CertManagerSecret, certs.AuthoritiesSecret}, Verbs: []string{"list", "watch"}},
-		{APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{certs.SelfSignedSecret, certs.AuthoritiesSecret}, Verbs: []string{"update"}},
-	}}, metav1.CreateOptions{})
-	require.NoError(t, err)
-	_, err = r.Admin.RbacV1().RoleBindings(r.namespace).Create(t.Context(), &rbacv1.RoleBinding{
+	api := r.Admin.RbacV1()
+	_, roleErr := api.Roles(r.namespace).Create(t.Context(), &rbacv1.Role{ObjectMeta: named, Rules: own}, metav1.CreateOptions{})
+	_, bindErr := api.RoleBindings(r.namespace).Create(t.Context(), &rbacv1.RoleBinding{
 		ObjectMeta: named, Subjects: subjects, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: named.Name},
 	}, metav1.CreateOptions{})
-	require.NoError(t, err)
-	_, err = r.Admin.RbacV1().ClusterRoles().Create(t.Context(), &rbacv1.ClusterRole{ObjectMeta: named, Rules: []rbacv1.PolicyRule{
-		{APIGroups: []string{admissionregistrationv1.GroupName}, Resources: []string{"mutatingwebhookconfigurations"}, ResourceNames: []string{r.fits()}, Verbs: []string{"list", "watch", "patch"}},
-		{APIGroups: []string{admissionregistrationv1.GroupName}, Resources: []string{"validatingwebhookconfigurations"}, ResourceNames: []string{r.verifies(), r.judges()}, Verbs: []string{"list", "watch", "patch"}},
-	}}, metav1.CreateOptions{})
-	require.NoError(t, err)
-	_, err = r.Admin.RbacV1().ClusterRoleBindings().Create(t.Context(), &rbacv1.ClusterRoleBinding{
+	require.NoError(t, errors.Join(roleErr, bindErr))
+	_, roleErr = api.ClusterRoles().Create(t.Context(), &rbacv1.ClusterRole{ObjectMeta: named, Rules: everywhere}, metav1.CreateOptions{})
+	_, bindErr = api.ClusterRoleBindings().Create(t.Context(), &rbacv1.ClusterRoleBinding{
 		ObjectMeta: named, Subjects: subjects, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: named.Name},
 	}, metav1.CreateOptions{})
-	require.NoError(t, err)
+	require.NoError(t, errors.Join(roleErr, bindErr))
+	for _, rule := range own {
+		r.awaitRight(t, rule, r.namespace)
+	}
+	for _, rule := range everywhere {
+		r.awaitRight(t, rule, "")
+	}
+}
+
+// awaitRight waits until the API server, which reads roles from its cache, knows of a right.
+func (r *release) awaitRight(t *testing.T, rule rbacv1.PolicyRule, namespace string) {
+	t.Helper()
+	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+		User: "system:serviceaccount:" + r.namespace + ":" + r.namespace,
+		ResourceAttributes: &authorizationv1.ResourceAttributes{
+			Namespace: namespace, Group: rule.APIGroups[0], Resource: rule.Resources[0], Name: rule.ResourceNames[0], Verb: rule.Verbs[0],
+		},
+	}}
+	require.NoError(t, world.Eventually(t.Context(), func() error {
+		got, err := r.Admin.AuthorizationV1().SubjectAccessReviews().Create(t.Context(), review, metav1.CreateOptions{})
+		if err == nil && !got.Status.Allowed {
+			err = fmt.Errorf("%+v isn't granted yet", rule)
+		}
+		return err
+	}))
+}
+
+// withVerbs leaves out rules that allow nothing: the API server refuses them.
+func withVerbs(rules ...rbacv1.PolicyRule) []rbacv1.PolicyRule {
+	return slices.DeleteFunc(rules, func(r rbacv1.PolicyRule) bool { return len(r.Verbs) == 0 })
 }
 
 // The names of the webhook configurations.
@@ -291,14 +331,29 @@ func (r *release) fill(t *testing.T, name string, pair *certs.Pair) {
 // inject puts one and the same caBundle into all configurations.
 func (r *release) inject(t *testing.T, bundle []byte) {
 	t.Helper()
-	patch := []byte(`[{"op":"add","path":"/webhooks/0/clientConfig/caBundle","value":"` + base64.StdEncoding.EncodeToString(bundle) + `"}]`)
-	api := r.Admin.AdmissionregistrationV1()
-	_, err := api.MutatingWebhookConfigurations().Patch(t.Context(), r.fits(), types.JSONPatchType, patch, metav1.PatchOptions{})
+	old, err := r.caBundles(t.Context())
 	require.NoError(t, err)
-	for _, name := range []string{r.verifies(), r.judges()} {
-		_, err := api.ValidatingWebhookConfigurations().Patch(t.Context(), name, types.JSONPatchType, patch, metav1.PatchOptions{})
-		require.NoError(t, err)
+	for name := range old {
+		require.NoError(t, r.setCABundle(t.Context(), name, bundle, old[name]))
 	}
+}
+
+// setCABundle changes a configuration, if its caBundle is what it was.
+func (r *release) setCABundle(ctx context.Context, name string, bundle []byte, old string) error {
+	const path = "/webhooks/0/clientConfig/caBundle"
+	encode := base64.StdEncoding.EncodeToString
+	patch := fmt.Sprintf(`{"op":"add","path":%q,"value":%q}`, path, encode(bundle))
+	if old != "" {
+		patch = fmt.Sprintf(`{"op":"test","path":%q,"value":%q},`, path, encode([]byte(old))) + patch
+	}
+	var err error
+	api := r.Admin.AdmissionregistrationV1()
+	if name == r.fits() {
+		_, err = api.MutatingWebhookConfigurations().Patch(ctx, name, types.JSONPatchType, []byte("["+patch+"]"), metav1.PatchOptions{})
+	} else {
+		_, err = api.ValidatingWebhookConfigurations().Patch(ctx, name, types.JSONPatchType, []byte("["+patch+"]"), metav1.PatchOptions{})
+	}
+	return err
 }
 
 // launch is one dry run through the API server.
@@ -331,6 +386,17 @@ func (r *release) caBundles(ctx context.Context) (map[string]string, error) {
 	return bundles, nil
 }
 
+// awaitAuthorities waits until the bundle has this many, whatever the caBundles have.
+func (r *release) awaitAuthorities(t *testing.T, authorities int) {
+	t.Helper()
+	require.NoError(t, world.Eventually(t.Context(), func() error {
+		if n := bytes.Count(r.secret(t, certs.AuthoritiesSecret).Data[certs.CAFile], []byte("BEGIN CERTIFICATE")); n != authorities {
+			return fmt.Errorf("there are %d authorities, not %d", n, authorities)
+		}
+		return nil
+	}))
+}
+
 // awaitBundles waits until the bundle and the caBundles have this many authorities, the same everywhere.
 func (r *release) awaitBundles(t *testing.T, authorities int) {
 	t.Helper()
@@ -344,10 +410,10 @@ func (r *release) awaitBundles(t *testing.T, authorities int) {
 			if n := strings.Count(bundle, "BEGIN CERTIFICATE"); n != authorities {
 				return fmt.Errorf("%s has %d authorities, not %d", name, n, authorities)
 			}
-			for _, other := range bundles {
-				if strings.Count(other, bundle) != 1 {
-					return fmt.Errorf("%s differs", name)
-				}
+		}
+		for name, bundle := range bundles {
+			if bundle != bundles["bundle"] {
+				return fmt.Errorf("%s differs from the bundle:\n%s\n%s", name, bundle, bundles["bundle"])
 			}
 		}
 		return nil

@@ -180,7 +180,7 @@ func TestTwoLeadersMakeOneCertificate(t *testing.T) {
 		}()
 	}
 	r.awaitBundles(t, 1)
-	for range 5 {
+	for range 3 {
 		made.Store(0)
 		r.patchSecret(t, certs.SelfSignedSecret, `{"data":null}`)
 		require.NoError(t, world.Eventually(t.Context(), func() error {

@@ -48,7 +48,7 @@ func packed(t *testing.T, binary string, flags ...string) string {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "hull.tar")
 	args := []string{"--ref", testRef, "--binary", binary, "--entrypoint", "/hull", "--out", out}
-	require.NoError(t, run(append(args, flags...), "1700000000"))
+	require.NoError(t, run(t.Context(), append(args, flags...), "1700000000", io.Discard))
 	return out
 }
 
@@ -185,23 +185,26 @@ func TestWhatWouldNotRunIsRefused(t *testing.T) {
 		epoch string
 		says  string
 	}{
-		"no registry":     {args: []string{"--ref", "slipway/hull:1"}, says: `--ref "slipway/hull:1" must be registry/name:tag`},
-		"no tag":          {args: []string{"--ref", "registry.example/hull"}, says: `--ref "registry.example/hull" must be registry/name:tag`},
+		"no registry":     {args: []string{"--binary", static, "--ref", "slipway/hull:1"}, says: `--ref "slipway/hull:1" must be registry/name:tag`},
+		"no tag":          {args: []string{"--binary", static, "--ref", "registry.example/hull"}, says: `--ref "registry.example/hull" must be registry/name:tag`},
 		"a loader needed": {args: []string{"--binary", program(t, "amd64", "-buildmode=pie")}, says: "isn't static; build it with CGO_ENABLED=0"},
 		"another machine": {args: []string{"--binary", program(t, "riscv64")}, says: "is for EM_RISCV; build it with GOARCH=amd64 or arm64"},
 		"a script":        {args: []string{"--binary", "main.go"}, says: "--binary main.go isn't a program for Linux"},
 		"no such file":    {args: []string{"--binary", dir + "/none"}, says: "no such file"},
-		"no binary":       {args: []string{"--binary", ""}, says: "--binary is missing"},
-		"relative":        {args: []string{"--entrypoint", "hull"}, says: `--entrypoint "hull" must be the absolute path of a file`},
-		"no entrypoint":   {args: []string{"--entrypoint", ""}, says: `--entrypoint "" must be the absolute path`},
+		"two in a file":   {args: []string{"--binary", static, "--binary", static}, says: "with --out only once"},
+		"no binary":       {says: "--binary must be there"},
+		"two ways out":    {args: []string{"--binary", static, "--push"}, says: "either --out or --push"},
+		"no way out":      {args: []string{"--binary", static, "--out", ""}, says: "either --out or --push"},
+		"relative":        {args: []string{"--binary", static, "--entrypoint", "hull"}, says: `--entrypoint "hull" must be the absolute path of a file`},
+		"no entrypoint":   {args: []string{"--binary", static, "--entrypoint", ""}, says: `--entrypoint "" must be the absolute path`},
 		"label":           {args: []string{"--label", "version"}, says: "must be key=value"},
 		"an argument":     {args: []string{"hull"}, says: "only flags"},
-		"a date":          {epoch: "2026-01-01", says: `SOURCE_DATE_EPOCH "2026-01-01" must be a whole number`},
-		"unwritable":      {args: []string{"--out", dir + "/none/hull.tar"}, says: "--out: "},
+		"a date":          {args: []string{"--binary", static}, epoch: "2026-01-01", says: `SOURCE_DATE_EPOCH "2026-01-01" must be a whole number`},
+		"unwritable":      {args: []string{"--binary", static, "--out", dir + "/none/hull.tar"}, says: "--out: "},
 	} {
 		t.Run(name, func(t *testing.T) {
-			args := []string{"--ref", testRef, "--binary", static, "--entrypoint", "/hull", "--out", filepath.Join(t.TempDir(), "x.tar")}
-			assert.ErrorContains(t, run(append(args, c.args...), c.epoch), c.says)
+			args := []string{"--ref", testRef, "--entrypoint", "/hull", "--out", filepath.Join(t.TempDir(), "x.tar")}
+			assert.ErrorContains(t, run(t.Context(), append(args, c.args...), c.epoch, io.Discard), c.says)
 		})
 	}
 }

@@ -84,7 +84,9 @@ func newRelease(t *testing.T) *release {
 		require.NoError(t, cluster.CreateNamespace(t.Context(), ns, map[string]string{"test": ns}))
 	}
 	var err error
-	r.config, err = r.WebhookAccount(t.Context(), r.namespace, r.namespace, world.WebhookRights, world.OwnRights)
+	r.config, err = r.WebhookAccount(t.Context(), r.namespace, r.namespace, world.WebhookRights(t).Renamed(map[string]string{
+		webhook.ConfigurationName: r.fits(), webhook.VerifyConfigurationName: r.verifies(), webhook.PolicyConfigurationName: r.judges(),
+	}))
 	require.NoError(t, err)
 	hub, err := r.Account(t.Context(), r.hub, "hub", []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"create"}}})
 	require.NoError(t, err)
@@ -92,7 +94,6 @@ func newRelease(t *testing.T) *release {
 	for _, policy := range []string{launches, image} {
 		require.NoError(t, r.TryPut(t, r.hub, policy))
 	}
-	r.grant(t)
 	for _, name := range []string{certs.SelfSignedSecret, certs.AuthoritiesSecret} {
 		r.emptySecret(t, name)
 	}
@@ -118,31 +119,6 @@ spec: {defaults: {image: "quay.io/jupyter/minimal-notebook:2026-01-05"}}
 func (r *release) emptySecret(t *testing.T, name string) {
 	t.Helper()
 	_, err := r.Admin.CoreV1().Secrets(r.namespace).Create(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
-	require.NoError(t, err)
-}
-
-// grant gives the webhook what it needs for certificates in both modes, everything by name.
-func (r *release) grant(t *testing.T) {
-	t.Helper()
-	named := metav1.ObjectMeta{Name: "certificates-" + r.namespace}
-	subjects := []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: r.namespace, Name: r.namespace}}
-	_, err := r.Admin.RbacV1().Roles(r.namespace).Create(t.Context(), &rbacv1.Role{ObjectMeta: named, Rules: []rbacv1.PolicyRule{
-		{APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{certs.SelfSignedSecret, certs.CertManagerSecret, certs.AuthoritiesSecret}, Verbs: []string{"list", "watch"}},
-		{APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{certs.SelfSignedSecret, certs.AuthoritiesSecret}, Verbs: []string{"update"}},
-	}}, metav1.CreateOptions{})
-	require.NoError(t, err)
-	_, err = r.Admin.RbacV1().RoleBindings(r.namespace).Create(t.Context(), &rbacv1.RoleBinding{
-		ObjectMeta: named, Subjects: subjects, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: named.Name},
-	}, metav1.CreateOptions{})
-	require.NoError(t, err)
-	_, err = r.Admin.RbacV1().ClusterRoles().Create(t.Context(), &rbacv1.ClusterRole{ObjectMeta: named, Rules: []rbacv1.PolicyRule{
-		{APIGroups: []string{admissionregistrationv1.GroupName}, Resources: []string{"mutatingwebhookconfigurations"}, ResourceNames: []string{r.fits()}, Verbs: []string{"list", "watch", "patch"}},
-		{APIGroups: []string{admissionregistrationv1.GroupName}, Resources: []string{"validatingwebhookconfigurations"}, ResourceNames: []string{r.verifies(), r.judges()}, Verbs: []string{"list", "watch", "patch"}},
-	}}, metav1.CreateOptions{})
-	require.NoError(t, err)
-	_, err = r.Admin.RbacV1().ClusterRoleBindings().Create(t.Context(), &rbacv1.ClusterRoleBinding{
-		ObjectMeta: named, Subjects: subjects, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: named.Name},
-	}, metav1.CreateOptions{})
 	require.NoError(t, err)
 }
 

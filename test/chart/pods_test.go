@@ -2,6 +2,7 @@ package chart
 
 import (
 	"maps"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -55,6 +56,29 @@ func TestEveryPodPassesPodSecurityRestricted(t *testing.T) {
 				}
 			}
 			assert.GreaterOrEqual(t, pods, 2, "the webhook and the test")
+		})
+	}
+}
+
+// A launcher that may start servers in a few namespaces asks for its rights there; elsewhere it has none, and would never be ready.
+func TestTheLauncherKnowsWhereItMayLaunch(t *testing.T) {
+	for name, c := range map[string]struct {
+		launcher values
+		want     []string
+	}{
+		"in two namespaces": {values{"namespaces": []any{"a", "b"}}, []string{"--namespace=a", "--namespace=b"}},
+		"everywhere":        {values{"namespaces": []any{"a"}, "clusterWide": true}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.launcher["enabled"] = true
+			deployment := as[appsv1.Deployment](t, render(t, values{"launcher": c.launcher}).find(t, "Deployment", "slipway-launcher"))
+			var got []string
+			for _, arg := range deployment.Spec.Template.Spec.Containers[0].Args {
+				if strings.HasPrefix(arg, "--namespace=") {
+					got = append(got, arg)
+				}
+			}
+			assert.Equal(t, c.want, got)
 		})
 	}
 }

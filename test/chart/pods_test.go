@@ -92,6 +92,28 @@ func TestAReplicaHasTheTimeToDrain(t *testing.T) {
 	assert.Greater(t, *pod.TerminationGracePeriodSeconds, int64(40+50+5), "it gives up by itself five seconds after that")
 }
 
+func TestTracesGoWhereTheValuesSay(t *testing.T) {
+	for endpoint, want := range map[string][]string{
+		"":                             nil,
+		"collector.tracing:4317":       {"--tracing-endpoint=collector.tracing:4317", "--tracing-sampling-ratio=0.05"},
+		"https://otlp.example.org:443": {"--tracing-endpoint=https://otlp.example.org:443", "--tracing-sampling-ratio=0.05"},
+		"[2001:db8::1]:4317":           {"--tracing-endpoint=[2001:db8::1]:4317", "--tracing-sampling-ratio=0.05"},
+		"https://[2001:db8::1]:4317":   {"--tracing-endpoint=https://[2001:db8::1]:4317", "--tracing-sampling-ratio=0.05"},
+	} {
+		t.Run(endpoint, func(t *testing.T) {
+			v := values{"webhook": values{"tracing": values{"endpoint": endpoint, "samplingRatio": 0.05}}}
+			deployment := as[appsv1.Deployment](t, render(t, v).find(t, "Deployment", "slipway-webhook"))
+			var got []string
+			for _, arg := range deployment.Spec.Template.Spec.Containers[0].Args {
+				if strings.HasPrefix(arg, "--tracing-") {
+					got = append(got, arg)
+				}
+			}
+			assert.Equal(t, want, got)
+		})
+	}
+}
+
 func TestTheImageIsByDigestWhereOneIsGiven(t *testing.T) {
 	const digest = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
 	for name, c := range map[string]struct {

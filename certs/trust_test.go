@@ -26,10 +26,10 @@ func TestTrustIsSettledWhenEveryAPIServerKnows(t *testing.T) {
 
 	tr.observe(names{"old": true, "new": true}, at(3), at(4))
 	assert.Equal(t, true, settled("old", at(4)))
-	assert.Equal(t, 4*time.Second, settled("new", at(4)))
+	assert.Equal(t, delay, settled("new", at(4)))
 	tr.observe(names{"old": true, "new": true}, at(6), at(7))
-	assert.Equal(t, time.Second, settled("new", at(7)), "another change takes nothing back")
-	assert.Equal(t, true, settled("new", at(8)))
+	assert.Equal(t, 2*time.Second, settled("new", at(7)), "another change takes nothing back")
+	assert.Equal(t, true, settled("new", at(9)))
 
 	tr.observe(names{"old": true}, at(9), at(9))
 	tr.observe(names{"old": true, "new": true}, at(10), at(10))
@@ -37,6 +37,13 @@ func TestTrustIsSettledWhenEveryAPIServerKnows(t *testing.T) {
 
 	tr.observe(names{"old": true, "new": true, "fast": true}, at(100), at(20))
 	assert.Equal(t, delay, settled("fast", at(20)), "the API server's clock is fast")
+	tr.observe(names{"old": true, "slow": true}, at(25), at(90))
+	assert.Equal(t, delay, settled("slow", at(90)), "the API server's clock is slow")
+
+	var begun trust
+	begun.observe(names{"old": true}, at(100), at(20))
+	tr = begun
+	assert.Equal(t, delay, settled("old", at(20)), "the API server's clock is fast")
 }
 
 func TestWhenAConfigurationWasWrittenLast(t *testing.T) {

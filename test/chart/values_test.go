@@ -45,6 +45,8 @@ func TestValuesThatAreRefused(t *testing.T) {
 		"only some namespaces verified":     {`{admission: {verify: {namespaceSelector: {matchExpressions: [{key: tier, operator: NotIn, values: [b]}]}}}}`, []string{"admission.verify.namespaceSelector may leave namespaces out only by name"}},
 		"only one namespace":                {`{admission: {verify: {namespaceSelector: {matchExpressions: [{key: kubernetes.io/metadata.name, operator: In, values: [b]}]}}}}`, []string{"admission.verify.namespaceSelector may leave namespaces out only by name"}},
 		"the kubelet's port on the node":    {`{webhook: {hostNetwork: true}}`, []string{"webhook.port must not be 10250 with webhook.hostNetwork"}},
+		"a policy for a node's address":     {`{webhook: {hostNetwork: true, port: 10260, networkPolicy: {enabled: true}}}`, []string{"webhook.networkPolicy.enabled must be false with webhook.hostNetwork"}},
+		"names without a server for them":   {`{webhook: {dnsPolicy: None}}`, []string{"at '/webhook/dnsPolicy'", "value must be one of"}},
 		"a launcher without a namespace":    {`{launcher: {enabled: true}}`, []string{"launcher.namespaces must name the namespaces where servers run, or launcher.clusterWide be true"}},
 		"a sidecar without a namespace":     {`{launcherAccounts: [{namespace: a, name: b, bind: true}]}`, []string{"launcher.namespaces must name"}},
 		"namespaces in a few of them":       {`{launcher: {enabled: true, namespaces: [a], userNamespaces: true}}`, []string{"launcher.userNamespaces needs launcher.clusterWide: true"}},

@@ -47,18 +47,8 @@ const (
 	lookEvery   = 200 * time.Millisecond
 )
 
-var installCRDs = sync.OnceValue(func() error {
-	w := &world.World{Cluster: cluster}
-	_, err := w.Cluster.Kubectl(context.Background(), nil, "apply", "-f", world.CRDFolder)
-	if err != nil {
-		return err
-	}
-	_, err = w.Cluster.Kubectl(context.Background(), nil, "wait", "--for=condition=Established", "--timeout=30s", "-f", world.CRDFolder)
-	return err
-})
-
-// cluster is set before the CRDs are installed; kube.ForTest wants a test.
-var cluster *kube.Cluster
+// installCRDs is done once; the API server is one for all tests of this process.
+var installCRDs sync.Once
 
 // release is what helm installs in both modes together, without a chart: namespace, account, Secrets without data, and webhook configurations
 // without a caBundle. There may be several, each for the pods of its own hub.
@@ -74,8 +64,16 @@ var releases atomic.Int32
 
 func newRelease(t *testing.T, withoutRights ...string) *release {
 	t.Helper()
-	cluster = kube.ForTest(t)
-	require.NoError(t, installCRDs())
+	cluster := kube.ForTest(t)
+	installCRDs.Do(func() {
+		_, err := cluster.Kubectl(t.Context(), nil, "apply", "-f", world.CRDFolder)
+		require.NoError(t, err)
+		// kubectl wait fails on a CRD that has no conditions yet.
+		require.NoError(t, world.Eventually(t.Context(), func() error {
+			_, err := cluster.Kubectl(t.Context(), nil, "wait", "--for=condition=Established", "--timeout=30s", "-f", world.CRDFolder)
+			return err
+		}))
+	})
 	admin := cluster.Config()
 	admin.WarningHandlerWithContext = rest.NoWarnings{}
 	r := &release{World: &world.World{
@@ -361,6 +359,12 @@ func (r *release) launch(t *testing.T) error {
 	t.Helper()
 	_, err := launcher.Launch(t.Context(), r.Hub, world.Alice, r.hub, launcher.Options{DryRun: true})
 	return err
+}
+
+// launches waits until launches get through: the API server hears of a changed configuration a moment later than a replica may.
+func (r *release) launches(t *testing.T) {
+	t.Helper()
+	require.NoError(t, world.Eventually(t.Context(), func() error { return r.launch(t) }))
 }
 
 // noLeases are the Leases of no replicas.

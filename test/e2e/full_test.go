@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -54,10 +55,13 @@ func (s *stage) startCertManager(t *testing.T) {
 	t.Helper()
 	programs, err := kube.CertManager.Build(t.Context(), os.Stderr)
 	require.NoError(t, err)
-	module, err := exec.CommandContext(t.Context(), "go", "-C", root+"/test/cluster/programs/cert-manager", "list", "-m", "-f", "{{.Dir}}",
+	// The program may be older than the modules' cache: this fetches the module where it isn't there.
+	module, err := exec.CommandContext(t.Context(), "go", "-C", root+"/test/cluster/programs/cert-manager", "mod", "download", "-json",
 		"github.com/cert-manager/cert-manager").Output()
 	require.NoError(t, err)
-	crds := filepath.Join(strings.TrimSpace(string(module)), "deploy", "crds")
+	var found struct{ Dir string }
+	require.NoError(t, json.Unmarshal(module, &found))
+	crds := filepath.Join(found.Dir, "deploy", "crds")
 	s.kubectl(t, "", "apply", "--server-side", "-f", crds)
 	s.kubectl(t, "", "wait", "--for=condition=Established", "--timeout=60s", "-f", crds)
 	log, err := os.Create(filepath.Join(t.TempDir(), "cert-manager.log"))

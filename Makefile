@@ -25,7 +25,7 @@ PYTHON_TOOLS := python3 tools/pyenv.py tools/requirements.txt
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## a bare pod goes in, a fitted one comes out, on a real API server (DEMO_KUBECONFIG=FILE: on yours)

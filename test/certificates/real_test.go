@@ -36,10 +36,7 @@ func startCertManager(t *testing.T, r *release) {
 	crds := filepath.Join(found.Dir, "deploy", "crds")
 	_, err = r.Cluster.Kubectl(t.Context(), nil, "apply", "--server-side", "-f", crds)
 	require.NoError(t, err)
-	require.NoError(t, world.Eventually(t.Context(), func() error {
-		_, err := r.Cluster.Kubectl(t.Context(), nil, "wait", "--for=condition=Established", "--timeout=30s", "-f", crds)
-		return err
-	}))
+	require.NoError(t, r.Cluster.AwaitCRDs(t.Context(), crds))
 
 	var log bytes.Buffer
 	cmd := exec.Command(filepath.Join(programs, "cert-manager"), "-v", "2", "-kubeconfig", r.Cluster.Kubeconfig())

@@ -68,11 +68,7 @@ func newRelease(t *testing.T, withoutRights ...string) *release {
 	installCRDs.Do(func() {
 		_, err := cluster.Kubectl(t.Context(), nil, "apply", "-f", world.CRDFolder)
 		require.NoError(t, err)
-		// kubectl wait fails on a CRD that has no conditions yet.
-		require.NoError(t, world.Eventually(t.Context(), func() error {
-			_, err := cluster.Kubectl(t.Context(), nil, "wait", "--for=condition=Established", "--timeout=30s", "-f", world.CRDFolder)
-			return err
-		}))
+		require.NoError(t, cluster.AwaitCRDs(t.Context(), world.CRDFolder))
 	})
 	admin := cluster.Config()
 	admin.WarningHandlerWithContext = rest.NoWarnings{}

@@ -63,7 +63,7 @@ func (s *stage) startCertManager(t *testing.T) {
 	require.NoError(t, json.Unmarshal(module, &found))
 	crds := filepath.Join(found.Dir, "deploy", "crds")
 	s.kubectl(t, "", "apply", "--server-side", "-f", crds)
-	s.kubectl(t, "", "wait", "--for=condition=Established", "--timeout=60s", "-f", crds)
+	require.NoError(t, s.AwaitCRDs(t.Context(), crds))
 	log, err := os.Create(filepath.Join(t.TempDir(), "cert-manager.log"))
 	require.NoError(t, err)
 	cmd := exec.Command(filepath.Join(programs, "cert-manager"), "-kubeconfig", s.Kubeconfig())

@@ -79,6 +79,7 @@ func (s *stage) startCertManager(t *testing.T) {
 }
 
 func (s *stage) switchToCertManager(t *testing.T) {
+	t.Helper()
 	l := startLoad(t, s.hub(t), loadNamespace, hubName)
 	s.helm(t, append([]string{"upgrade", release, chart}, values("--set", "certificates.mode=certManager")...)...)
 	s.kubectl(t, "", "wait", "--for=condition=Ready", "--timeout=60s", "certificate/"+webhookName, "--namespace", ownNamespace)
@@ -87,6 +88,7 @@ func (s *stage) switchToCertManager(t *testing.T) {
 }
 
 func (s *stage) switchBack(t *testing.T) {
+	t.Helper()
 	l := startLoad(t, s.hub(t), loadNamespace, hubName)
 	s.helm(t, append([]string{"upgrade", release, chart}, values("--set", "certificates.mode=selfSigned")...)...)
 	s.awaitAuthorities(t, "slipway-webhook-self-signed")
@@ -97,6 +99,7 @@ func (s *stage) switchBack(t *testing.T) {
 
 // renew has cert-manager make a new authority and then a new certificate, as its cmctl renew does.
 func (s *stage) renew(t *testing.T) {
+	t.Helper()
 	l := startLoad(t, s.hub(t), loadNamespace, hubName)
 	old := s.authorities(t)
 	for _, certificate := range []string{s.authorityCertificate(t), webhookName} {
@@ -124,7 +127,7 @@ func (s *stage) renew(t *testing.T) {
 // authorityCertificate names the Certificate of the chart's own authority.
 func (s *stage) authorityCertificate(t *testing.T) string {
 	t.Helper()
-	for _, name := range strings.Fields(s.kubectl(t, "", "get", "certificates", "--namespace", ownNamespace, "-o", "name")) {
+	for name := range strings.FieldsSeq(s.kubectl(t, "", "get", "certificates", "--namespace", ownNamespace, "-o", "name")) {
 		if _, name, _ := strings.Cut(name, "/"); name != webhookName {
 			return name
 		}

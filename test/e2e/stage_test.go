@@ -69,12 +69,10 @@ var theStage = sync.OnceValues(func() (*stage, error) {
 })
 
 func TestMain(m *testing.M) {
-	code := m.Run()
+	m.Run() // the process ends with its code
 	if err := stop(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
+		panic(err)
 	}
-	os.Exit(code)
 }
 
 // onStage gives the cluster; the first call starts it.

@@ -23,7 +23,7 @@ PYTHON_TOOLS := python3 tools/pyenv.py tools/requirements.txt
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## a bare pod goes in, a fitted one comes out, on a real API server (DEMO_KUBECONFIG=FILE: on yours)
@@ -105,7 +105,7 @@ verify: ## a check that generated files and go.mod files are current
 .PHONY: lint
 lint: ## golangci-lint, ruff, shellcheck, helm lint
 	@$(LINT) run ./...
-	@$(LINT) run --build-tags e2e,full ./test/cluster/kube ./test/e2e
+	@$(LINT) run --build-tags e2e,full ./test/cluster/kube ./test/e2e ./test/certificates ./test/observability
 	@for module in test/cluster/programs/*/ tools/images/; do (cd "$$module" && $(LINT) run --config $(CURDIR)/.golangci.yml --build-tags remove_all_sd ./...); done
 	@$(HELM) lint --quiet --strict charts/slipway
 	@tools=$$($(PYTHON_TOOLS)); \

@@ -177,7 +177,7 @@ func prepared(t *testing.T) *kube.Cluster {
 		require.NoError(t, err)
 	}
 	kubectl("", "apply", "-f", "../../charts/slipway/files/crds")
-	kubectl("", "wait", "--for=condition=Established", "--timeout=30s", "crd/spawnpolicies.slipway.dev", "crd/clusterspawnpolicies.slipway.dev")
+	require.NoError(t, c.AwaitCRDs(t.Context(), "../../charts/slipway/files/crds"))
 	require.NoError(t, c.CreateNamespace(t.Context(), "jupyter", nil))
 	require.NoError(t, c.EnsureServiceAccount(t.Context(), "jupyter", "hub"))
 	require.NoError(t, c.CreateNamespace(t.Context(), "data101", map[string]string{"tier": "teaching"}))

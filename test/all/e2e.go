@@ -2,7 +2,7 @@ package main
 
 // e2eSuites need root, since they run a node.
 func e2eSuites() []suite {
-	return append(nodePreparations(), onNode("The whole product on a real node", "e2e.xml", "e2e", "./test/e2e"))
+	return append(nodePreparations(), withTags("The whole product on a real node", "e2e.xml", "e2e", "./test/e2e"))
 }
 
 // e2eFullSuites have cert-manager and Prometheus too.
@@ -22,8 +22,10 @@ func e2eFullSuites() []suite {
 				return []string{"make", "--no-print-directory", "promtool"}
 			},
 		},
-		onNode("The node itself", "node.xml", "e2e", "./test/cluster/kube"),
-		onNode("The whole product on a real node, with cert-manager and Prometheus", "e2e.xml", "e2e,full", "./test/e2e"),
+		withTags("Certificates by cert-manager, on an API server", "certificates.xml", "full", "./test/certificates"),
+		withTags("Metrics by Prometheus, on an API server", "observability.xml", "full", "./test/observability"),
+		withTags("The node itself", "node.xml", "e2e", "./test/cluster/kube"),
+		withTags("The whole product on a real node, with cert-manager and Prometheus", "e2e.xml", "e2e,full", "./test/e2e"),
 	)
 }
 
@@ -61,8 +63,8 @@ func nodePreparations() []suite {
 	}
 }
 
-// onNode runs the tests of a package that have the tags, and shows what they log while they run.
-func onNode(name, report, tags, pkg string) suite {
+// withTags runs the tests of a package that have the tags, and shows what they log while they run.
+func withTags(name, report, tags, pkg string) suite {
 	return suite{
 		name:   name,
 		report: report,

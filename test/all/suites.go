@@ -35,6 +35,15 @@ func testSuites() []suite {
 			},
 		},
 		{
+			name:   "kubeconform and foreign CRDs, for the tests of the chart",
+			needed: true,
+			command: func(string) []string {
+				const fetch = `go tool -modfile=tools/chart/go.mod kubeconform -v
+go -C tools/chart mod download github.com/cert-manager/cert-manager github.com/prometheus-operator/prometheus-operator`
+				return []string{"sh", "-ec", fetch}
+			},
+		},
+		{
 			name:   "Go",
 			report: "go.xml",
 			command: func(report string) []string {

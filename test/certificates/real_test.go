@@ -1,9 +1,10 @@
-//go:build certmanager
+//go:build full
 
 package certificates
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,26 +18,28 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/slipway-hub/slipway/certs"
+	"github.com/slipway-hub/slipway/test/cluster/kube"
 	"github.com/slipway-hub/slipway/test/world"
 )
 
-const certManagerModule = "../cluster/programs/cert-manager"
-
-// startCertManager starts the real one. CERT_MANAGER names the program, as built from certManagerModule.
+// startCertManager starts the real one, with its CRDs.
 func startCertManager(t *testing.T, r *release) {
 	t.Helper()
-	program := os.Getenv("CERT_MANAGER")
-	require.NotEmpty(t, program, "build it (go -C test/cluster/programs/cert-manager build -o FILE .) and set CERT_MANAGER=FILE")
-	dir, err := exec.CommandContext(t.Context(), "go", "-C", certManagerModule, "list", "-m", "-f", "{{.Dir}}", "github.com/cert-manager/cert-manager").Output()
+	programs, err := kube.CertManager.Build(t.Context(), os.Stderr)
 	require.NoError(t, err)
-	crds := filepath.Join(strings.TrimSpace(string(dir)), "deploy", "crds")
+	// The program may be older than the modules' cache: this fetches the module where it isn't there.
+	module, err := exec.CommandContext(t.Context(), "go", "-C", "../cluster/programs/cert-manager", "mod", "download", "-json",
+		"github.com/cert-manager/cert-manager").Output()
+	require.NoError(t, err)
+	var found struct{ Dir string }
+	require.NoError(t, json.Unmarshal(module, &found))
+	crds := filepath.Join(found.Dir, "deploy", "crds")
 	_, err = r.Cluster.Kubectl(t.Context(), nil, "apply", "--server-side", "-f", crds)
 	require.NoError(t, err)
-	_, err = r.Cluster.Kubectl(t.Context(), nil, "wait", "--for=condition=Established", "--timeout=30s", "-f", crds)
-	require.NoError(t, err)
+	require.NoError(t, r.Cluster.AwaitCRDs(t.Context(), crds))
 
 	var log bytes.Buffer
-	cmd := exec.Command(program, "-v", "2", "-kubeconfig", r.Cluster.Kubeconfig())
+	cmd := exec.Command(filepath.Join(programs, "cert-manager"), "-v", "2", "-kubeconfig", r.Cluster.Kubeconfig())
 	cmd.Stdout, cmd.Stderr = &log, &log
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {

@@ -45,18 +45,8 @@ const (
 	lookEvery   = 200 * time.Millisecond
 )
 
-var installCRDs = sync.OnceValue(func() error {
-	w := &world.World{Cluster: cluster}
-	_, err := w.Cluster.Kubectl(context.Background(), nil, "apply", "-f", world.CRDFolder)
-	if err != nil {
-		return err
-	}
-	_, err = w.Cluster.Kubectl(context.Background(), nil, "wait", "--for=condition=Established", "--timeout=30s", "-f", world.CRDFolder)
-	return err
-})
-
-// cluster is set before the CRDs are installed; kube.ForTest wants a test.
-var cluster *kube.Cluster
+// installCRDs is done once; the API server is one for all tests of this process.
+var installCRDs sync.Once
 
 // release is what helm installs in both modes together, without a chart: namespace, account, Secrets without data, and webhook configurations
 // without a caBundle. There may be several, each for the pods of its own hub.
@@ -79,8 +69,12 @@ func newRelease(t *testing.T) *release {
 // newReleaseIn gives the account the rights that the chart gives it in a mode, and no others.
 func newReleaseIn(t *testing.T, mode certs.Mode) *release {
 	t.Helper()
-	cluster = kube.ForTest(t)
-	require.NoError(t, installCRDs())
+	cluster := kube.ForTest(t)
+	installCRDs.Do(func() {
+		_, err := cluster.Kubectl(t.Context(), nil, "apply", "-f", world.CRDFolder)
+		require.NoError(t, err)
+		require.NoError(t, cluster.AwaitCRDs(t.Context(), world.CRDFolder))
+	})
 	admin := cluster.Config()
 	admin.WarningHandlerWithContext = rest.NoWarnings{}
 	r := &release{World: &world.World{
@@ -305,6 +299,12 @@ func (r *release) launch(t *testing.T) error {
 	t.Helper()
 	_, err := launcher.Launch(t.Context(), r.Hub, world.Alice, r.hub, launcher.Options{DryRun: true})
 	return err
+}
+
+// launches waits until launches get through: the API server hears of a changed configuration a moment later than a replica may.
+func (r *release) launches(t *testing.T) {
+	t.Helper()
+	require.NoError(t, world.Eventually(t.Context(), func() error { return r.launch(t) }))
 }
 
 // noLeases are the Leases of no replicas.

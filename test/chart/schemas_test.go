@@ -41,17 +41,16 @@ func prepared(t *testing.T) *kube.Cluster {
 			require.NoError(t, err)
 		}
 	}
-	files := []string{"-f", "../../charts/slipway/files/crds"}
+	files := []string{folder + "/files/crds"}
 	for module, paths := range foreignCRDs {
 		folder := moduleFolder(t, module)
 		for _, path := range paths {
-			files = append(files, "-f", filepath.Join(folder, path))
+			files = append(files, filepath.Join(folder, path))
 		}
 	}
-	_, err := c.Kubectl(t.Context(), nil, append([]string{"apply", "--server-side"}, files...)...)
+	_, err := c.Kubectl(t.Context(), nil, "apply", "--server-side", "-f", strings.Join(files, ","))
 	require.NoError(t, err)
-	_, err = c.Kubectl(t.Context(), nil, append([]string{"wait", "--for=condition=Established", "--timeout=30s"}, files...)...)
-	require.NoError(t, err)
+	require.NoError(t, c.AwaitCRDs(t.Context(), files...))
 	return c
 }
 

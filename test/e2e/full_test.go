@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -54,12 +55,15 @@ func (s *stage) startCertManager(t *testing.T) {
 	t.Helper()
 	programs, err := kube.CertManager.Build(t.Context(), os.Stderr)
 	require.NoError(t, err)
-	module, err := exec.CommandContext(t.Context(), "go", "-C", root+"/test/cluster/programs/cert-manager", "list", "-m", "-f", "{{.Dir}}",
+	// The program may be older than the modules' cache: this fetches the module where it isn't there.
+	module, err := exec.CommandContext(t.Context(), "go", "-C", root+"/test/cluster/programs/cert-manager", "mod", "download", "-json",
 		"github.com/cert-manager/cert-manager").Output()
 	require.NoError(t, err)
-	crds := filepath.Join(strings.TrimSpace(string(module)), "deploy", "crds")
+	var found struct{ Dir string }
+	require.NoError(t, json.Unmarshal(module, &found))
+	crds := filepath.Join(found.Dir, "deploy", "crds")
 	s.kubectl(t, "", "apply", "--server-side", "-f", crds)
-	s.kubectl(t, "", "wait", "--for=condition=Established", "--timeout=60s", "-f", crds)
+	require.NoError(t, s.AwaitCRDs(t.Context(), crds))
 	log, err := os.Create(filepath.Join(t.TempDir(), "cert-manager.log"))
 	require.NoError(t, err)
 	cmd := exec.Command(filepath.Join(programs, "cert-manager"), "-kubeconfig", s.Kubeconfig())
@@ -75,6 +79,7 @@ func (s *stage) startCertManager(t *testing.T) {
 }
 
 func (s *stage) switchToCertManager(t *testing.T) {
+	t.Helper()
 	l := startLoad(t, s.hub(t), loadNamespace, hubName)
 	s.helm(t, append([]string{"upgrade", release, chart}, values("--set", "certificates.mode=certManager")...)...)
 	s.kubectl(t, "", "wait", "--for=condition=Ready", "--timeout=60s", "certificate/"+webhookName, "--namespace", ownNamespace)
@@ -83,6 +88,7 @@ func (s *stage) switchToCertManager(t *testing.T) {
 }
 
 func (s *stage) switchBack(t *testing.T) {
+	t.Helper()
 	l := startLoad(t, s.hub(t), loadNamespace, hubName)
 	s.helm(t, append([]string{"upgrade", release, chart}, values("--set", "certificates.mode=selfSigned")...)...)
 	s.awaitAuthorities(t, "slipway-webhook-self-signed", false)
@@ -93,6 +99,7 @@ func (s *stage) switchBack(t *testing.T) {
 
 // renew has cert-manager make a new authority and then a new certificate, as its cmctl renew does.
 func (s *stage) renew(t *testing.T) {
+	t.Helper()
 	l := startLoad(t, s.hub(t), loadNamespace, hubName)
 	old := s.authorities(t)
 	for _, certificate := range []string{s.authorityCertificate(t), webhookName} {
@@ -120,7 +127,7 @@ func (s *stage) renew(t *testing.T) {
 // authorityCertificate names the Certificate of the chart's own authority.
 func (s *stage) authorityCertificate(t *testing.T) string {
 	t.Helper()
-	for _, name := range strings.Fields(s.kubectl(t, "", "get", "certificates", "--namespace", ownNamespace, "-o", "name")) {
+	for name := range strings.FieldsSeq(s.kubectl(t, "", "get", "certificates", "--namespace", ownNamespace, "-o", "name")) {
 		if _, name, _ := strings.Cut(name, "/"); name != webhookName {
 			return name
 		}

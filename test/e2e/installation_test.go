@@ -65,6 +65,7 @@ func values(more ...string) []string {
 }
 
 func (s *stage) install(t *testing.T) {
+	t.Helper()
 	s.namespaces(t)
 	s.helm(t, append([]string{"install", release, chart, "--create-namespace"}, values()...)...)
 	deployment := s.deployment(t)
@@ -72,6 +73,7 @@ func (s *stage) install(t *testing.T) {
 }
 
 func (s *stage) applyPolicies(t *testing.T) {
+	t.Helper()
 	files := []string{"testdata/policies.yaml"}
 	for _, sample := range []string{"platform", "data101"} {
 		files = append(files, root+"/policy/examples/"+sample+".yaml")
@@ -89,16 +91,19 @@ func (s *stage) applyPolicies(t *testing.T) {
 }
 
 func (s *stage) checkIsClean(t *testing.T) {
+	t.Helper()
 	out, err := s.slipway(t, "check")
 	require.NoError(t, err)
 	t.Log("\n" + out)
 }
 
 func (s *stage) helmTest(t *testing.T) {
+	t.Helper()
 	t.Log(s.helm(t, "test", release, "--namespace", ownNamespace, "--logs", "--timeout", soon.String()))
 }
 
 func (s *stage) serversRun(t *testing.T) {
+	t.Helper()
 	for _, user := range []string{"alice", "bob"} {
 		pod := s.launch(t, user)
 		s.requirePolicyInside(t, pod, user)
@@ -114,6 +119,7 @@ func (s *stage) deployment(t *testing.T) *appsv1.Deployment {
 }
 
 func (s *stage) upgradeAndRollBack(t *testing.T) {
+	t.Helper()
 	l := startLoad(t, s.hub(t), loadNamespace, hubName)
 	s.helm(t, append([]string{"upgrade", release, chart}, values(
 		"--set", "webhook.log.level=debug", "--set", "webhook.replicas=3")...)...)
@@ -130,6 +136,7 @@ func (s *stage) upgradeAndRollBack(t *testing.T) {
 
 // rotate has the webhook make a new authority and certificate, and waits until the old authority is trusted no more.
 func (s *stage) rotate(t *testing.T) {
+	t.Helper()
 	l := startLoad(t, s.hub(t), loadNamespace, hubName)
 	old := s.authorities(t)
 	s.kubectl(t, "", "annotate", "--overwrite", "secret", "slipway-webhook-self-signed", "--namespace", ownNamespace,
@@ -153,6 +160,7 @@ func (s *stage) authorities(t *testing.T) string {
 
 // withoutReplicas: while nobody can fit a server none may start, and who asks is told why.
 func (s *stage) withoutReplicas(t *testing.T) {
+	t.Helper()
 	s.scale(t, 0)
 	ask := func() error {
 		id := policy.Identity{Name: "jupyter-carol", Hub: hubName, User: "carol"}
@@ -182,6 +190,7 @@ func (s *stage) scale(t *testing.T, replicas int) {
 }
 
 func (s *stage) uninstall(t *testing.T, before map[string]bool) {
+	t.Helper()
 	s.helm(t, "uninstall", release, "--namespace", ownNamespace, "--wait", "--timeout", soon.String(), "--ignore-not-found")
 	for _, name := range []string{ownNamespace, hubNamespace, courseNamespace, loadNamespace, sampleNamespace} {
 		s.kubectl(t, "", "delete", "namespace", name, "--ignore-not-found", "--timeout", soon.String())

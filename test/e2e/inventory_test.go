@@ -46,19 +46,27 @@ func (s *stage) inventory(ctx context.Context) (map[string]bool, error) {
 			if !slices.Contains(r.Verbs, "list") || slices.Contains(fleeting, resource.GroupResource().String()) {
 				continue
 			}
-			objects, err := client.Resource(resource).List(ctx, metav1.ListOptions{})
-			if apierrors.IsNotFound(err) || apierrors.IsMethodNotSupported(err) {
-				continue // a definition that has just gone
-			}
-			if err != nil {
-				return nil, fmt.Errorf("list %s: %w", resource.GroupResource(), err)
-			}
-			for _, o := range objects.Items {
-				found[strings.Join([]string{resource.GroupResource().String(), o.Namespace, o.Name}, "/")] = true
+			if err := addObjects(ctx, client, resource, found); err != nil {
+				return nil, err
 			}
 		}
 	}
 	return found, nil
+}
+
+// addObjects names those of one resource.
+func addObjects(ctx context.Context, client metadata.Interface, resource schema.GroupVersionResource, found map[string]bool) error {
+	objects, err := client.Resource(resource).List(ctx, metav1.ListOptions{})
+	if apierrors.IsNotFound(err) || apierrors.IsMethodNotSupported(err) {
+		return nil // a definition that has just gone
+	}
+	if err != nil {
+		return fmt.Errorf("list %s: %w", resource.GroupResource(), err)
+	}
+	for _, o := range objects.Items {
+		found[strings.Join([]string{resource.GroupResource().String(), o.Namespace, o.Name}, "/")] = true
+	}
+	return nil
 }
 
 // requireInventory waits until the cluster has no object more than before.

@@ -46,6 +46,7 @@ func TestMonitoring(t *testing.T) {
 }
 
 func (s *stage) scrape(t *testing.T) {
+	t.Helper()
 	s.kubectl(t, audited, "apply", "-f", "-")
 	programs, err := kube.Prometheus.Build(t.Context(), os.Stderr)
 	require.NoError(t, err)

@@ -52,11 +52,15 @@ type stage struct {
 	admin kubernetes.Interface
 }
 
+// stop takes away what theStage has started, be it nothing.
+var stop = func() error { return nil }
+
 var theStage = sync.OnceValues(func() (*stage, error) {
 	c, err := kube.Start(context.Background(), kube.Options{Node: true, Progress: os.Stderr, LogDir: os.Getenv("E2E_LOGS")})
 	if err != nil {
 		return nil, err
 	}
+	stop = c.Stop
 	s := &stage{Cluster: c}
 	if s.admin, err = kubernetes.NewForConfig(c.Config()); err != nil {
 		return nil, err
@@ -65,14 +69,10 @@ var theStage = sync.OnceValues(func() (*stage, error) {
 })
 
 func TestMain(m *testing.M) {
-	code := m.Run()
-	if s, err := theStage(); err == nil {
-		if err := s.Stop(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
+	m.Run() // the process ends with its code
+	if err := stop(); err != nil {
+		panic(err)
 	}
-	os.Exit(code)
 }
 
 // onStage gives the cluster; the first call starts it.

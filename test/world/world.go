@@ -121,8 +121,7 @@ func (w *World) installCRDs(ctx context.Context) error {
 	if _, err := w.Cluster.Kubectl(ctx, nil, "apply", "-f", CRDFolder); err != nil {
 		return err
 	}
-	_, err := w.Cluster.Kubectl(ctx, nil, "wait", "--for=condition=Established", "--timeout=30s", "-f", CRDFolder)
-	return err
+	return w.Cluster.AwaitCRDs(ctx, CRDFolder)
 }
 
 // CRDFolder is where the CRDs are, from a test's folder.

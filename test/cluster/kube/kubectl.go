@@ -36,3 +36,27 @@ func (c *Cluster) Kubectl(ctx context.Context, stdin io.Reader, args ...string) 
 	}
 	return out.String(), nil
 }
+
+// AwaitCRDs waits until the CRDs of files or folders, which have been applied,
+// are established. kubectl wait alone fails on one that has no conditions yet.
+func (c *Cluster) AwaitCRDs(ctx context.Context, files ...string) error {
+	ctx, cancel := context.WithTimeout(ctx, readyWithin)
+	defer cancel()
+	args := []string{"wait", "--for=condition=Established", "--timeout=" + readyWithin.String()}
+	for _, file := range files {
+		args = append(args, "-f", file)
+	}
+	tick := time.NewTicker(askEvery)
+	defer tick.Stop()
+	for {
+		_, err := c.Kubectl(ctx, nil, args...)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for CRDs: %w", err)
+		case <-tick.C:
+		}
+	}
+}

@@ -56,6 +56,7 @@ func values(more ...string) []string {
 		"--namespace", ownNamespace, "--wait", "--timeout", soon.String(),
 		"--set", "webhook.image.tag=" + version,
 		"--set", "launcher.image.tag=" + version,
+		"--set", "launcher.enabled=true",
 		"--set", "launcherAccounts[0].namespace=" + hubNamespace,
 		"--set", "launcherAccounts[0].name=" + hubAccount,
 		"--set", "launcherAccounts[0].bind=true",

@@ -7,12 +7,9 @@ SHELL := bash
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 FUZZTIME ?= 30s
 
-REGISTRY ?= ghcr.io/slipway-hub
+export REGISTRY ?= ghcr.io/slipway-hub
 IMAGE_ARCH ?= $(shell go env GOARCH)
 LDFLAGS := -s -w -X main.version=$(VERSION)
-# The time in images is the commit's: two builds of one commit are equal.
-export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
-REVISION := $(shell git rev-parse HEAD 2>/dev/null)
 
 # The version is ours to say, and git refuses to answer in a checkout that another user owns.
 export GOFLAGS := $(GOFLAGS) -buildvcs=false
@@ -21,6 +18,7 @@ TOOL := go tool -modfile=tools/go.mod
 LINT := go tool -modfile=$(CURDIR)/tools/lint/go.mod golangci-lint
 CHART_TOOL := go tool -modfile=$(CURDIR)/tools/chart/go.mod
 HELM := go tool -modfile=$(CURDIR)/tools/helm/go.mod helm
+RELEASE := go tool -modfile=tools/release/go.mod goreleaser
 PYTHON_TOOLS := python3 tools/pyenv.py tools/requirements.txt
 
 .PHONY: help
@@ -70,25 +68,30 @@ fuzz: ## every fuzz target for FUZZTIME each, and 50,000 random servers beside t
 build: ## the programs, in bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
-# A program, its image as a tar, and what it is made of. An SBOM names the tool that wrote it by its hash: -trimpath.
-define IMAGE
-	@CGO_ENABLED=0 GOOS=linux GOARCH=$(IMAGE_ARCH) go build -trimpath -ldflags '$(LDFLAGS)' -o dist/$(1) ./cmd/$(1)
-	@go -C tools/images run . --ref '$(REGISTRY)/$(1):$(VERSION)' --binary '$(CURDIR)/dist/$(1)' --entrypoint /$(1) \
-		--label org.opencontainers.image.description=$(2) \
-		--label org.opencontainers.image.licenses=Apache-2.0 \
-		--label org.opencontainers.image.revision='$(REVISION)' \
-		--label org.opencontainers.image.source=https://github.com/slipway-hub/slipway \
-		--out '$(CURDIR)/dist/$(1).tar'
-	@GOFLAGS="$$GOFLAGS -trimpath" go -C tools/images tool cyclonedx-gomod bin -json -noserial -notimestamp -std \
-		-version '$(VERSION)' -output '$(CURDIR)/dist/$(1).cdx.json' '$(CURDIR)/dist/$(1)'
-	@echo 'dist/$(1).tar: $(REGISTRY)/$(1):$(VERSION)'
-endef
-
 .PHONY: images
 images: ## images of the webhook and the launcher as tars, each with an SBOM, in dist/
 	@mkdir -p dist
-	$(call IMAGE,slipway-webhook,"Fits out the pods of hubs by the policies of the cluster")
-	$(call IMAGE,slipway-launcher,"Starts and stops the pods of hubs")
+	@for name in slipway-webhook slipway-launcher; do \
+		CGO_ENABLED=0 GOOS=linux GOARCH=$(IMAGE_ARCH) go build -trimpath -ldflags '$(LDFLAGS)' -o dist/$$name ./cmd/$$name; \
+		tools/release/image.sh $$name '$(VERSION)' --binary "$$PWD/dist/$$name" --out "$$PWD/dist/$$name.tar"; \
+		: 'An SBOM names the tool that wrote it, by its hash.'; \
+		GOFLAGS="$$GOFLAGS -trimpath" go tool -modfile=tools/images/go.mod cyclonedx-gomod bin -json -noserial -notimestamp -std \
+			-version '$(VERSION)' -output dist/$$name.cdx.json dist/$$name; \
+		echo "dist/$$name.tar: $(REGISTRY)/$$name:$(VERSION)"; \
+	done
+
+# Without a remote, which a release always has, goreleaser doesn't even look for the commit's time.
+.PHONY: release-check
+release-check: export GIT_CONFIG_COUNT = 1
+release-check: export GIT_CONFIG_KEY_0 = remote.origin.url
+release-check: export GIT_CONFIG_VALUE_0 = https://github.com/slipway-hub/slipway
+release-check: ## everything that a release does but publishing and signing, in dist/release/
+	@$(RELEASE) check --quiet
+	@$(RELEASE) release --snapshot --clean --skip=publish,sign
+
+.PHONY: release
+release: ## a release of the tag that is checked out; takes cosign, GITHUB_TOKEN and docker login
+	@$(RELEASE) release --clean
 
 .PHONY: generate
 generate: ## the CRDs and the deepcopy code, from policy/v1alpha1; the chart's README, from its values

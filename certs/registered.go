@@ -101,8 +101,9 @@ func (r *registered) caBundlePatch(changes map[string][]byte) ([]byte, error) {
 		Webhooks []hook `json:"webhooks"`
 	}{}
 	patch.Metadata.ResourceVersion = r.version
-	for name, bundle := range changes {
-		patch.Webhooks = append(patch.Webhooks, hook{Name: name, ClientConfig: clientConfig{CABundle: bundle}})
+	// In one order: the patch's is that of the merged list.
+	for _, name := range slices.Sorted(maps.Keys(changes)) {
+		patch.Webhooks = append(patch.Webhooks, hook{Name: name, ClientConfig: clientConfig{CABundle: changes[name]}})
 	}
 	return json.Marshal(patch)
 }

@@ -10,7 +10,7 @@ import (
 
 func TestTrustIsSettledWhenEveryAPIServerKnows(t *testing.T) {
 	const delay = 5 * time.Second
-	at := func(s time.Duration) time.Time { return midday.Add(s * time.Second) }
+	at := func(seconds int) time.Time { return midday.Add(time.Duration(seconds) * time.Second) }
 	var tr trust
 	settled := func(authority string, now time.Time) any {
 		is, wait := tr.settled(authority, delay, now)
@@ -40,8 +40,8 @@ func TestTrustIsSettledWhenEveryAPIServerKnows(t *testing.T) {
 }
 
 func TestWhenAConfigurationWasWrittenLast(t *testing.T) {
-	entry := func(s time.Duration) metav1.ManagedFieldsEntry {
-		return metav1.ManagedFieldsEntry{Time: &metav1.Time{Time: midday.Add(s * time.Second)}}
+	entry := func(seconds int) metav1.ManagedFieldsEntry {
+		return metav1.ManagedFieldsEntry{Time: &metav1.Time{Time: midday.Add(time.Duration(seconds) * time.Second)}}
 	}
 	assert.Equal(t, time.Time{}, lastChange(nil))
 	assert.Equal(t, midday.Add(8*time.Second), lastChange([]metav1.ManagedFieldsEntry{entry(3), entry(7), {}, entry(5)}), "its times are whole seconds, cut off")

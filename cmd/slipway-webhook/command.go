@@ -24,12 +24,15 @@ func newCommand() *cobra.Command {
 	var options webhook.Options
 	cmd := server.Command("slipway-webhook", "Fits out the pods of hubs, by the cluster's policies", version,
 		func(ctx context.Context, cluster *rest.Config, log logr.Logger) error {
-			if options.Certificates.Mode != certs.Files && options.Namespace == "" {
-				return server.Usage(fmt.Errorf("--certificate-mode %s needs --namespace, which has the Secrets", options.Certificates.Mode))
-			}
 			options.Config, options.Log, options.Version = cluster, log, version
 			return webhook.Run(ctx, options)
 		})
+	cmd.PreRunE = func(*cobra.Command, []string) error {
+		if options.Certificates.Mode != certs.Files && options.Namespace == "" {
+			return server.Usage(fmt.Errorf("--certificate-mode %s needs --namespace, which has the Secrets", options.Certificates.Mode))
+		}
+		return nil
+	}
 	flags := cmd.Flags()
 	options.Certificates.Mode = certs.Files
 	flags.Var(&options.Certificates.Mode, "certificate-mode", "where the serving certificate comes from: files (of --cert-dir), selfSigned (made and renewed by the replicas) or certManager")

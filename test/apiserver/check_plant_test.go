@@ -164,14 +164,7 @@ func (s *site) makeHub(t *testing.T) {
 		s.Hub = kubernetes.NewForConfigOrDie(s.HubRest)
 	}
 	require.NoError(t, err)
-	s.account, err = s.WebhookAccount(t.Context(), ownNS, program, slices.Concat(world.WebhookRights, []rbacv1.PolicyRule{
-		{
-			APIGroups: []string{"admissionregistration.k8s.io"}, Verbs: []string{"list", "watch", "patch"},
-			Resources: []string{"mutatingwebhookconfigurations", "validatingwebhookconfigurations"},
-		},
-	}), slices.Concat(world.OwnRights, []rbacv1.PolicyRule{
-		{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"get", "list", "watch", "update"}},
-	}))
+	s.account, err = s.WebhookAccount(t.Context(), ownNS, program, world.WebhookRights(t))
 	require.NoError(t, err)
 }
 

@@ -110,7 +110,7 @@ func cutOff(config *rest.Config) *atomic.Bool {
 func TestAPolicyIsNotEnforcedWhileAReplicaThatEndedWithoutAWordMayLive(t *testing.T) {
 	w := world.ForTest(t)
 	ns := w.Namespace(t)
-	config, err := w.WebhookAccount(t.Context(), world.OwnNamespace, "silent", world.WebhookRights, world.OwnRights)
+	config, err := w.WebhookAccount(t.Context(), world.OwnNamespace, "silent", world.WebhookRights(t))
 	require.NoError(t, err)
 	off := cutOff(config)
 	r, err := world.StartReplica(t.Context(), config, func(o *webhook.Options) { o.Identity = "silent" })
@@ -130,7 +130,7 @@ func TestAPolicyIsNotEnforcedWhileAReplicaThatEndedWithoutAWordMayLive(t *testin
 
 func TestAReplicaThatEndsWithdrawsItsReport(t *testing.T) {
 	w := world.ForTest(t)
-	config, err := w.WebhookAccount(t.Context(), world.OwnNamespace, "leaving", world.WebhookRights, world.OwnRights)
+	config, err := w.WebhookAccount(t.Context(), world.OwnNamespace, "leaving", world.WebhookRights(t))
 	require.NoError(t, err)
 	r, err := world.StartReplica(t.Context(), config, func(o *webhook.Options) { o.Identity = "leaving" })
 	require.NoError(t, err)

@@ -2,90 +2,172 @@ package apiserver
 
 import (
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/client-go/rest"
 
+	"github.com/slipway-hub/slipway/certs"
 	"github.com/slipway-hub/slipway/test/world"
 	"github.com/slipway-hub/slipway/webhook"
 )
 
-// What a replica writes is beside its answers: without a right it is refused something, and answers all the same.
-func TestEveryRightBesideAnsweringIsNeededAndAnswersDoWithout(t *testing.T) {
-	w := world.ForTest(t)
-	for right, methods := range map[string]string{
-		"get leases": "GET", "list leases": "GET", "watch leases": "GET", "create leases": "POST PATCH", "update leases": "PUT",
-		"patch leases": "PATCH", "delete leases": "DELETE", "create events": "POST",
-		"update spawnpolicies/status": "PUT", "update clusterspawnpolicies/status": "PUT",
-	} {
-		t.Run(right, func(t *testing.T) {
-			t.Parallel()
-			verb, resource, _ := strings.Cut(right, " ")
-			ns := w.Namespace(t)
-			// One that can write conditions would quarrel with the world's own leader.
-			reads := slices.DeleteFunc(slices.Clone(world.WebhookRights), func(r rbacv1.PolicyRule) bool { return !slices.Contains(r.Verbs, "watch") })
-			config, err := w.WebhookAccount(t.Context(), ns, "without-"+strings.NewReplacer(" ", "-", "/", "-").Replace(right), reads, withoutVerb(world.OwnRights, verb, resource))
-			require.NoError(t, err)
-			if verb == "list" {
-				config.Wrap(withoutStreaming)
-			}
-			plural, _, _ := strings.Cut(resource, "/")
-			refused := refusalsOf(config, "/"+plural)
-			r, err := world.StartReplica(t.Context(), config, func(o *webhook.Options) { o.Namespace = ns })
-			require.NoError(t, err)
-			require.NoError(t, r.Await(t.Context(), http.StatusOK))
-
-			if strings.HasSuffix(resource, "/status") {
-				w.Put(t, ns, world.HubLaunches, course)
-			}
-			assert.False(t, r.Judge(t, w.ReviewIn("default")).Allowed) // a denial, for Events
-			if verb == "delete" {
-				r.Stop()
-			}
-			select {
-			case request := <-refused:
-				method, path, _ := strings.Cut(request, " ")
-				assert.Contains(t, methods, method, path)
-				assert.Equal(t, strings.HasSuffix(resource, "/status"), strings.HasSuffix(path, "/status"), path)
-			case <-time.After(world.Soon):
-				t.Error("it does without")
-			}
-			r.Stop()
-			assert.NoError(t, <-r.Ended)
-		})
-	}
+// need is what a right of the webhook is for.
+type need struct {
+	// provoke has a replica that answers ask for it. nil: it does by itself.
+	provoke func(*deprived, *testing.T)
+	// unready is the check of readiness that fails without it.
+	unready string
+	// beside is a right to what replicas do beside answering: one with a certificate answers all the same.
+	beside bool
 }
 
-// withoutVerb takes one verb on one resource away.
-func withoutVerb(rights []rbacv1.PolicyRule, verb, resource string) []rbacv1.PolicyRule {
-	var rest []rbacv1.PolicyRule
-	for _, rule := range rights {
-		for _, r := range rule.Resources {
-			for _, v := range rule.Verbs {
-				if r != resource || v != verb {
-					rest = append(rest, rbacv1.PolicyRule{APIGroups: rule.APIGroups, Resources: []string{r}, Verbs: []string{v}})
-				}
-			}
+// webhookNeeds has a case for every right that the chart gives the webhook.
+var webhookNeeds = map[string]need{
+	"list namespaces":              {unready: "policies"},
+	"watch namespaces":             {},
+	"list persistentvolumeclaims":  {unready: "policies"},
+	"watch persistentvolumeclaims": {},
+	"list spawnpolicies":           {unready: "policies"},
+	"watch spawnpolicies":          {},
+	"list clusterspawnpolicies":    {unready: "policies"},
+	"watch clusterspawnpolicies":   {},
+
+	"update spawnpolicies/status":        {provoke: (*deprived).meetsPolicies, beside: true},
+	"update clusterspawnpolicies/status": {provoke: (*deprived).meetsPolicies, beside: true},
+	"create events":                      {beside: true}, // it denies something
+
+	"get leases":    {beside: true},
+	"list leases":   {beside: true},
+	"watch leases":  {beside: true},
+	"create leases": {beside: true},
+	"update leases": {beside: true},
+	"patch leases":  {beside: true},
+	"delete leases": {provoke: (*deprived).ends, beside: true},
+
+	"list secrets slipway-webhook-self-signed":   {unready: "certificate"},
+	"watch secrets slipway-webhook-self-signed":  {},
+	"list secrets slipway-webhook-cert-manager":  {unready: "certificate"},
+	"watch secrets slipway-webhook-cert-manager": {},
+	"list secrets slipway-webhook-ca":            {unready: "certificate"},
+	"watch secrets slipway-webhook-ca":           {},
+	"update secrets slipway-webhook-self-signed": {unready: "certificate"},
+	"update secrets slipway-webhook-ca":          {},
+
+	"list mutatingwebhookconfigurations 0-slipway":         {unready: "ca-bundle"},
+	"watch mutatingwebhookconfigurations 0-slipway":        {},
+	"patch mutatingwebhookconfigurations 0-slipway":        {unready: "ca-bundle"},
+	"list validatingwebhookconfigurations slipway":         {unready: "ca-bundle"},
+	"watch validatingwebhookconfigurations slipway":        {},
+	"patch validatingwebhookconfigurations slipway":        {unready: "ca-bundle"},
+	"list validatingwebhookconfigurations slipway-policy":  {unready: "ca-bundle"},
+	"watch validatingwebhookconfigurations slipway-policy": {},
+	"patch validatingwebhookconfigurations slipway-policy": {unready: "ca-bundle"},
+}
+
+// Whoever adds a right to the chart shows here that a replica is refused something without it.
+func TestEveryRightOfTheWebhookIsNeeded(t *testing.T) {
+	w := world.ForTest(t)
+	unused := sets.KeySet(webhookNeeds)
+	for _, mode := range []certs.Mode{certs.SelfSignedMode, certs.CertManagerMode} {
+		for _, right := range world.WebhookRightsIn(t, mode).Each() {
+			unused.Delete(right.String())
+			t.Run(string(mode)+"/"+right.String(), func(t *testing.T) {
+				needed, known := webhookNeeds[right.String()]
+				require.True(t, known, "the chart grants %s, and no case shows that it's needed", right)
+				t.Parallel()
+				asksInVain(t, newDeprived(t, w, mode, right, needed.beside), needed)
+			})
 		}
 	}
-	return rest
+	assert.Empty(t, sets.List(unused), "the chart doesn't grant what these cases are for")
 }
 
-// refusalsOf gets method and path of the first request that the API server forbids, among those with this in their path.
-func refusalsOf(config *rest.Config, part string) <-chan string {
-	refused := make(chan string, 1)
+// asksInVain waits until the replica is refused what it has no right to.
+func asksInVain(t *testing.T, d *deprived, needed need) {
+	t.Helper()
+	if needed.beside {
+		require.NoError(t, d.Await(t.Context(), http.StatusOK))
+		d.Client = d.trusting(t)
+		d.denies(t)
+	}
+	if needed.provoke != nil {
+		needed.provoke(d, t)
+	}
+	select {
+	case <-d.refused:
+	case <-time.After(world.Soon):
+		t.Errorf("it does without the right to %s", d.right)
+	}
+	if needed.unready != "" {
+		assert.Contains(t, readiness(t, d.Replica), "[-]"+needed.unready+" failed")
+	}
+	d.Stop()
+	assert.NoError(t, <-d.Ended, "it ends cleanly all the same")
+}
+
+// deprived is a replica that has every right of the chart but one.
+type deprived struct {
+	*world.Replica
+	*release
+	right   world.Right
+	refused <-chan struct{}
+}
+
+func newDeprived(t *testing.T, w *world.World, mode certs.Mode, right world.Right, earlier bool) *deprived {
+	t.Helper()
+	d := &deprived{release: newRelease(t, w, mode, earlier), right: right}
+	// Those who write conditions would quarrel with the world's own leader for as long as this goes on, so none may.
+	left := world.WebhookRightsIn(t, mode).Without(func(r world.Right) bool { return r == right || strings.HasSuffix(r.Resource, "/status") })
+	config, err := w.WebhookAccount(t.Context(), d.namespace, "webhook", left.Renamed(d.names))
+	require.NoError(t, err)
+	if right.Verb == "list" {
+		config.Wrap(withoutStreaming)
+	}
+	if name := d.names[right.Name]; name != "" {
+		right.Name = name
+	}
+	d.refused = refusalOf(config, right)
+	d.Replica, err = world.StartReplica(t.Context(), config, func(o *webhook.Options) {
+		o.Namespace, o.DrainDelay = d.namespace, 0
+		o.Certificates = d.keeperOptions()
+	})
+	require.NoError(t, err)
+	return d
+}
+
+// meetsPolicies gives it policies whose status it wants to write.
+func (d *deprived) meetsPolicies(t *testing.T) {
+	t.Helper()
+	d.w.Put(t, d.namespace, world.HubLaunches, course)
+}
+
+// denies has it answer, and tell of that by an Event.
+func (d *deprived) denies(t *testing.T) {
+	t.Helper()
+	assert.False(t, d.Judge(t, d.w.ReviewIn("default")).Allowed)
+}
+
+// ends has it withdraw its report.
+func (d *deprived) ends(*testing.T) { d.Stop() }
+
+// asked reads requests as the API server's authorization does.
+var asked = request.RequestInfoFactory{APIPrefixes: sets.NewString("api", "apis"), GrouplessAPIPrefixes: sets.NewString("api")}
+
+// refusalOf has something in it once the API server forbids a request for which it wants this right.
+func refusalOf(config *rest.Config, right world.Right) <-chan struct{} {
+	refused := make(chan struct{}, 1)
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
-		return roundTripper(func(request *http.Request) (*http.Response, error) {
-			answer, err := next.RoundTrip(request)
-			if err == nil && answer.StatusCode == http.StatusForbidden && strings.Contains(request.URL.Path, part) {
+		return roundTripper(func(r *http.Request) (*http.Response, error) {
+			answer, err := next.RoundTrip(r)
+			if err == nil && answer.StatusCode == http.StatusForbidden && wants(r, right) {
 				select {
-				case refused <- request.Method + " " + request.URL.Path:
+				case refused <- struct{}{}:
 				default:
 				}
 			}
@@ -93,4 +175,17 @@ func refusalsOf(config *rest.Config, part string) <-chan string {
 		})
 	})
 	return refused
+}
+
+// wants says whether the API server lets a request pass by this right.
+func wants(r *http.Request, right world.Right) bool {
+	info, err := asked.NewRequestInfo(r)
+	if err != nil {
+		return false
+	}
+	resource := info.Resource
+	if info.Subresource != "" {
+		resource += "/" + info.Subresource
+	}
+	return info.Verb == right.Verb && info.APIGroup == right.Group && resource == right.Resource && (right.Name == "" || info.Name == right.Name)
 }

@@ -249,7 +249,9 @@ var staleCache = []attempt{
 	}},
 	{"a replica that could not read its policies", func(t *testing.T, w *world.World) {
 		ns := place(t, w)
-		config, err := w.Account(t.Context(), world.OwnNamespace, "unsynced-"+ns, world.WebhookRights[:1])
+		config, err := w.Account(t.Context(), world.OwnNamespace, "unsynced-"+ns, []rbacv1.PolicyRule{
+			{APIGroups: []string{""}, Resources: []string{"namespaces"}, Verbs: []string{"list", "watch"}},
+		})
 		require.NoError(t, err)
 		r, err := world.StartReplica(t.Context(), config)
 		require.NoError(t, err)
@@ -333,7 +335,7 @@ kind: SpawnPolicy
 metadata: {name: urls}
 spec: {defaults: {image: "registry.invalid/a@sha256:0000000000000000000000000000000000000000000000000000000000000000", volumes: {nfs: {nfs: {server: nfs.invalid, path: /}}}, environment: {URL: "http://example.invalid/"}}}
 `)
-		config, err := w.Account(t.Context(), world.OwnNamespace, "counted-"+ns, world.WebhookRights)
+		config, err := w.Account(t.Context(), world.OwnNamespace, "counted-"+ns, world.WebhookRights(t).Everywhere)
 		require.NoError(t, err)
 		var calls atomic.Int32
 		config.Wrap(func(next http.RoundTripper) http.RoundTripper {
@@ -401,7 +403,7 @@ func (l *lines) String() string {
 var logAndMetrics = []attempt{
 	{"a name that would forge log lines, and values that must not stand there", func(t *testing.T, w *world.World) {
 		ns := place(t, w)
-		config, err := w.Account(t.Context(), world.OwnNamespace, "logging-"+ns, world.WebhookRights)
+		config, err := w.Account(t.Context(), world.OwnNamespace, "logging-"+ns, world.WebhookRights(t).Everywhere)
 		require.NoError(t, err)
 		log := &lines{}
 		r, err := world.StartReplica(t.Context(), config, func(o *webhook.Options) {

@@ -87,8 +87,7 @@ func (m *certManager) issue(t *testing.T) {
 }
 
 func TestReplicasServeWithWhatCertManagerMakes(t *testing.T) {
-	// The chart doesn't give these rights in this mode.
-	r := newRelease(t, "update "+certs.SelfSignedSecret, "patch -fits", "patch -verifies", "patch -judges")
+	r := newReleaseIn(t, certs.CertManagerMode)
 	m := r.certManager(t)
 	m.injects.Store(true)
 	first, second := r.start(t, "first", certs.CertManagerMode), r.start(t, "second", certs.CertManagerMode)

@@ -7,10 +7,8 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -62,7 +60,14 @@ type release struct {
 
 var releases atomic.Int32
 
-func newRelease(t *testing.T, withoutRights ...string) *release {
+// newRelease makes one in which certificates are made by itself.
+func newRelease(t *testing.T) *release {
+	t.Helper()
+	return newReleaseIn(t, certs.SelfSignedMode)
+}
+
+// newReleaseIn gives the account the rights that the chart gives it in a mode, and no others.
+func newReleaseIn(t *testing.T, mode certs.Mode) *release {
 	t.Helper()
 	cluster := kube.ForTest(t)
 	installCRDs.Do(func() {
@@ -81,7 +86,9 @@ func newRelease(t *testing.T, withoutRights ...string) *release {
 		require.NoError(t, cluster.CreateNamespace(t.Context(), ns, map[string]string{"test": ns}))
 	}
 	var err error
-	r.config, err = r.WebhookAccount(t.Context(), r.namespace, r.namespace, world.WebhookRights, world.OwnRights)
+	r.config, err = r.WebhookAccount(t.Context(), r.namespace, r.namespace, world.WebhookRightsIn(t, mode).Renamed(map[string]string{
+		webhook.ConfigurationName: r.fits(), webhook.VerifyConfigurationName: r.verifies(), webhook.PolicyConfigurationName: r.judges(),
+	}))
 	require.NoError(t, err)
 	hub, err := r.Account(t.Context(), r.hub, "hub", []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"create"}}})
 	require.NoError(t, err)
@@ -89,7 +96,6 @@ func newRelease(t *testing.T, withoutRights ...string) *release {
 	for _, policy := range []string{launches, image} {
 		require.NoError(t, r.TryPut(t, r.hub, policy))
 	}
-	r.grant(t, withoutRights...)
 	for _, name := range []string{certs.SelfSignedSecret, certs.AuthoritiesSecret} {
 		r.emptySecret(t, name)
 	}
@@ -116,68 +122,6 @@ func (r *release) emptySecret(t *testing.T, name string) {
 	t.Helper()
 	_, err := r.Admin.CoreV1().Secrets(r.namespace).Create(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
 	require.NoError(t, err)
-}
-
-// grant gives the webhook what it needs for certificates in both modes, everything by name, except some: VERB NAME.
-func (r *release) grant(t *testing.T, except ...string) {
-	t.Helper()
-	allowed := func(group, resource, name string, verbs ...string) rbacv1.PolicyRule {
-		verbs = slices.DeleteFunc(verbs, func(verb string) bool { return slices.Contains(except, verb+" "+strings.TrimPrefix(name, r.namespace)) })
-		return rbacv1.PolicyRule{APIGroups: []string{group}, Resources: []string{resource}, ResourceNames: []string{name}, Verbs: verbs}
-	}
-	const group = admissionregistrationv1.GroupName
-	own := withVerbs(
-		allowed("", "secrets", certs.SelfSignedSecret, "list", "watch", "update"),
-		allowed("", "secrets", certs.CertManagerSecret, "list", "watch"),
-		allowed("", "secrets", certs.AuthoritiesSecret, "list", "watch", "update"),
-	)
-	everywhere := withVerbs(
-		allowed(group, "mutatingwebhookconfigurations", r.fits(), "list", "watch", "patch"),
-		allowed(group, "validatingwebhookconfigurations", r.verifies(), "list", "watch", "patch"),
-		allowed(group, "validatingwebhookconfigurations", r.judges(), "list", "watch", "patch"),
-	)
-	named := metav1.ObjectMeta{Name: "certificates-" + r.namespace}
-	subjects := []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: r.namespace, Name: r.namespace}}
-	api := r.Admin.RbacV1()
-	_, roleErr := api.Roles(r.namespace).Create(t.Context(), &rbacv1.Role{ObjectMeta: named, Rules: own}, metav1.CreateOptions{})
-	_, bindErr := api.RoleBindings(r.namespace).Create(t.Context(), &rbacv1.RoleBinding{
-		ObjectMeta: named, Subjects: subjects, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: named.Name},
-	}, metav1.CreateOptions{})
-	require.NoError(t, errors.Join(roleErr, bindErr))
-	_, roleErr = api.ClusterRoles().Create(t.Context(), &rbacv1.ClusterRole{ObjectMeta: named, Rules: everywhere}, metav1.CreateOptions{})
-	_, bindErr = api.ClusterRoleBindings().Create(t.Context(), &rbacv1.ClusterRoleBinding{
-		ObjectMeta: named, Subjects: subjects, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: named.Name},
-	}, metav1.CreateOptions{})
-	require.NoError(t, errors.Join(roleErr, bindErr))
-	for _, rule := range own {
-		r.awaitRight(t, rule, r.namespace)
-	}
-	for _, rule := range everywhere {
-		r.awaitRight(t, rule, "")
-	}
-}
-
-// awaitRight waits until the API server, which reads roles from its cache, knows of a right.
-func (r *release) awaitRight(t *testing.T, rule rbacv1.PolicyRule, namespace string) {
-	t.Helper()
-	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
-		User: "system:serviceaccount:" + r.namespace + ":" + r.namespace,
-		ResourceAttributes: &authorizationv1.ResourceAttributes{
-			Namespace: namespace, Group: rule.APIGroups[0], Resource: rule.Resources[0], Name: rule.ResourceNames[0], Verb: rule.Verbs[0],
-		},
-	}}
-	require.NoError(t, world.Eventually(t.Context(), func() error {
-		got, err := r.Admin.AuthorizationV1().SubjectAccessReviews().Create(t.Context(), review, metav1.CreateOptions{})
-		if err == nil && !got.Status.Allowed {
-			err = fmt.Errorf("%+v isn't granted yet", rule)
-		}
-		return err
-	}))
-}
-
-// withVerbs leaves out rules that allow nothing: the API server refuses them.
-func withVerbs(rules ...rbacv1.PolicyRule) []rbacv1.PolicyRule {
-	return slices.DeleteFunc(rules, func(r rbacv1.PolicyRule) bool { return len(r.Verbs) == 0 })
 }
 
 // The names of the webhook configurations.

@@ -167,6 +167,7 @@ func TestTwoLeadersMakeOneCertificate(t *testing.T) {
 	defer group.Wait()
 	defer stop()
 	var made atomic.Int32
+	var keepers []*certs.Keeper
 	for _, name := range []string{"first", "second"} {
 		o := r.keeperOptions(certs.SelfSignedMode)
 		o.Namespace, o.Config = r.namespace, r.config
@@ -180,9 +181,7 @@ func TestTwoLeadersMakeOneCertificate(t *testing.T) {
 		require.NoError(t, err)
 		group.Go(func() { assert.NoError(t, keeper.Start(ctx)) })
 		group.Go(func() { keeper.Lead(ctx, r.noLeases()) })
-		defer func() {
-			assert.NoError(t, world.Eventually(t.Context(), func() error { return keeper.Registered(nil) }))
-		}()
+		keepers = append(keepers, keeper)
 	}
 	r.awaitBundles(t, 1)
 	for range 3 {
@@ -196,5 +195,8 @@ func TestTwoLeadersMakeOneCertificate(t *testing.T) {
 		}))
 		r.awaitBundles(t, 1)
 		assert.Equal(t, int32(1), made.Load())
+	}
+	for _, keeper := range keepers {
+		assert.NoError(t, world.Eventually(t.Context(), func() error { return keeper.Registered(nil) }))
 	}
 }

@@ -8,12 +8,9 @@ import (
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
-	coordinationv1 "k8s.io/api/coordination/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
-
-	"github.com/slipway-hub/slipway/policy/v1alpha1"
 )
 
 // Account makes a service account with rights in the whole cluster, and gives a configuration with its token.
@@ -51,28 +48,30 @@ func (w *World) Grant(ctx context.Context, role, namespace, account string, righ
 	if err := errors.Join(roleErr, bindErr); err != nil {
 		return err
 	}
-	return w.awaitRights(ctx, namespace, account, rights)
+	return w.awaitRights(ctx, userName(namespace, account), "", rights)
 }
 
-// awaitRights waits until the API server, which reads roles from its cache, grants an account all of these.
-func (w *World) awaitRights(ctx context.Context, namespace, account string, rights []rbacv1.PolicyRule) error {
-	for _, r := range rights {
-		for _, resource := range r.Resources {
-			for _, verb := range r.Verbs {
-				main, sub, _ := strings.Cut(resource, "/")
-				review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
-					User: "system:serviceaccount:" + namespace + ":" + account,
-					ResourceAttributes: &authorizationv1.ResourceAttributes{
-						Verb: verb, Group: r.APIGroups[0], Resource: main, Subresource: sub,
-					},
-				}}
-				if err := Eventually(ctx, func() error { return w.granted(ctx, review) }); err != nil {
-					return err
-				}
-			}
+// awaitRights waits until the API server, which reads roles from its cache, grants an account all of these, in a namespace or, where
+// that is empty, in the whole cluster.
+func (w *World) awaitRights(ctx context.Context, user, in string, rights []rbacv1.PolicyRule) error {
+	for _, r := range each(rights, false) {
+		main, sub, _ := strings.Cut(r.Resource, "/")
+		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+			User: user,
+			ResourceAttributes: &authorizationv1.ResourceAttributes{
+				Namespace: in, Verb: r.Verb, Group: r.Group, Resource: main, Subresource: sub, Name: r.Name,
+			},
+		}}
+		if err := Eventually(ctx, func() error { return w.granted(ctx, review) }); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// userName is what the API server calls a service account.
+func userName(namespace, account string) string {
+	return "system:serviceaccount:" + namespace + ":" + account
 }
 
 func (w *World) granted(ctx context.Context, review *authorizationv1.SubjectAccessReview) error {
@@ -86,35 +85,26 @@ func (w *World) granted(ctx context.Context, review *authorizationv1.SubjectAcce
 	return nil
 }
 
-// WebhookRights are all that the webhook may do in the whole cluster, each with its reason.
-var WebhookRights = []rbacv1.PolicyRule{
-	// What pods are fitted by.
-	{APIGroups: []string{""}, Resources: []string{"namespaces", "persistentvolumeclaims"}, Verbs: []string{"list", "watch"}},
-	{APIGroups: []string{v1alpha1.GroupVersion.Group}, Resources: []string{"spawnpolicies", "clusterspawnpolicies"}, Verbs: []string{"list", "watch"}},
-	// The policies' status: conditions, and how many pods each fitted.
-	{APIGroups: []string{v1alpha1.GroupVersion.Group}, Resources: []string{"spawnpolicies/status", "clusterspawnpolicies/status"}, Verbs: []string{"update"}},
-	// Denials.
-	{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: []string{"create"}},
-}
-
-// OwnRights are those that the webhook has in its own namespace alone: its replicas elect a leader (get, create, update),
-// each reports (create, patch, delete), and the leader follows the reports (list, watch) and clears away old ones (delete).
-var OwnRights = []rbacv1.PolicyRule{
-	{APIGroups: []string{coordinationv1.GroupName}, Resources: []string{"leases"}, Verbs: []string{"get", "list", "watch", "create", "update", "patch", "delete"}},
-}
-
 // WebhookAccount makes a service account of a namespace that webhooks run by.
-func (w *World) WebhookAccount(ctx context.Context, namespace, name string, rights, own []rbacv1.PolicyRule) (*rest.Config, error) {
-	config, err := w.Account(ctx, namespace, name, rights)
+func (w *World) WebhookAccount(ctx context.Context, namespace, name string, rights Rights) (*rest.Config, error) {
+	config, err := w.Account(ctx, namespace, name, rights.Everywhere)
 	if err != nil {
 		return nil, err
 	}
-	named := metav1.ObjectMeta{Name: "test-" + name}
-	_, roleErr := w.Admin.RbacV1().Roles(namespace).Create(ctx, &rbacv1.Role{ObjectMeta: named, Rules: own}, metav1.CreateOptions{})
-	_, bindErr := w.Admin.RbacV1().RoleBindings(namespace).Create(ctx, &rbacv1.RoleBinding{
+	return config, w.GrantIn(ctx, namespace, "test-"+name, namespace, name, rights.Own)
+}
+
+// GrantIn gives a service account rights in one namespace, by a role and a binding of one name there.
+func (w *World) GrantIn(ctx context.Context, in, role, namespace, account string, rights []rbacv1.PolicyRule) error {
+	named := metav1.ObjectMeta{Name: role}
+	_, roleErr := w.Admin.RbacV1().Roles(in).Create(ctx, &rbacv1.Role{ObjectMeta: named, Rules: rights}, metav1.CreateOptions{})
+	_, bindErr := w.Admin.RbacV1().RoleBindings(in).Create(ctx, &rbacv1.RoleBinding{
 		ObjectMeta: named,
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: named.Name},
-		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: namespace, Name: name}},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: role},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: namespace, Name: account}},
 	}, metav1.CreateOptions{})
-	return config, errors.Join(roleErr, bindErr)
+	if err := errors.Join(roleErr, bindErr); err != nil {
+		return err
+	}
+	return w.awaitRights(ctx, userName(namespace, account), in, rights)
 }

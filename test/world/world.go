@@ -158,7 +158,11 @@ func (w *World) trySkeletonWithoutWebhook(ctx context.Context) error {
 }
 
 func (w *World) startReplicas(ctx context.Context) error {
-	config, err := w.WebhookAccount(ctx, OwnNamespace, webhookAccount, WebhookRights, OwnRights)
+	rights, err := webhookRights()
+	if err != nil {
+		return err
+	}
+	config, err := w.WebhookAccount(ctx, OwnNamespace, webhookAccount, rights)
 	if err != nil {
 		return err
 	}

@@ -51,11 +51,10 @@ func certificateRights(mode certificateMode) (everywhere, own []right) {
 			own = append(own, right{verb, "", "secrets", name, "it serves with the certificates there"})
 		}
 	}
-	for _, name := range []string{selfSignedSecret, authoritySecret} {
-		own = append(own, right{"update", "", "secrets", name, "it keeps certificates there"})
-	}
+	own = append(own, right{"update", "", "secrets", authoritySecret, "it keeps there whom to trust"})
 	verbs := map[string]string{"list": "it looks whether it is trusted", "watch": "it looks whether it is trusted"}
 	if mode.secret == selfSignedSecret {
+		own = append(own, right{"update", "", "secrets", selfSignedSecret, "it keeps certificates there"})
 		verbs["patch"] = "it publishes its authority in caBundle"
 	}
 	for _, verb := range slices.Sorted(maps.Keys(verbs)) {

@@ -1,0 +1,109 @@
+package apiserver
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/slipway-hub/slipway/launcher"
+	"github.com/slipway-hub/slipway/test/world"
+)
+
+// launcherRights are all that the chart can give a launcher.
+func launcherRights(t *testing.T) world.Rights {
+	t.Helper()
+	rights, err := world.RenderRights(t.Context(), "templates/launcher/rbac.yaml", map[string]any{
+		"launcher": map[string]any{"enabled": true, "clusterWide": true, "userNamespaces": true, "podLogs": true},
+	})
+	require.NoError(t, err)
+	return rights
+}
+
+// theLaunchersAPI stands for the tests of what isn't there yet. A right that only it needs is proved with it.
+var theLaunchersAPI func(*testing.T)
+
+// Each right of the launcher names the test that fails without it.
+func TestEveryRightOfTheLauncherIsAccountedFor(t *testing.T) {
+	provedBy := map[string]func(*testing.T){
+		"create pods": TestEveryRightThatLaunchUsesIsNeeded,
+		"list pods":   TestEveryRightThatLaunchUsesIsNeeded,
+		"watch pods":  TestEveryRightThatLaunchUsesIsNeeded,
+		"get pods":    theLaunchersAPI,
+		"delete pods": theLaunchersAPI,
+
+		"list spawnpolicies":         TestTheLauncherIsReadyWithItsRightsAlone,
+		"list clusterspawnpolicies":  TestTheLauncherIsReadyWithItsRightsAlone,
+		"get spawnpolicies":          theLaunchersAPI,
+		"get clusterspawnpolicies":   theLaunchersAPI,
+		"watch spawnpolicies":        theLaunchersAPI,
+		"watch clusterspawnpolicies": theLaunchersAPI,
+
+		"get events":                   theLaunchersAPI,
+		"list events":                  theLaunchersAPI,
+		"watch events":                 theLaunchersAPI,
+		"get persistentvolumeclaims":   theLaunchersAPI,
+		"list persistentvolumeclaims":  theLaunchersAPI,
+		"watch persistentvolumeclaims": theLaunchersAPI,
+		"get resourcequotas":           theLaunchersAPI,
+		"list resourcequotas":          theLaunchersAPI,
+		"watch resourcequotas":         theLaunchersAPI,
+		"get pods/log":                 theLaunchersAPI,
+
+		"create secrets":      theLaunchersAPI,
+		"create tokenreviews": theLaunchersAPI,
+		"create namespaces":   theLaunchersAPI,
+	}
+	granted := sets.New[string]()
+	for _, right := range launcherRights(t).Each() {
+		granted.Insert(right.String())
+		assert.Contains(t, provedBy, right.String(), "the chart grants this, and nothing says what for")
+	}
+	assert.Empty(t, sets.List(sets.KeySet(provedBy).Difference(granted)), "the chart doesn't grant these")
+}
+
+const accountLaunches = `
+kind: ClusterSpawnPolicy
+metadata: {name: NAMESPACE}
+spec:
+  namespaceSelector: {matchLabels: {test: NAMESPACE}}
+  launchers: [{serviceAccount: {namespace: NAMESPACE, name: launcher}}]
+`
+
+// Launch creates a pod and follows it, by lists where the API server doesn't begin a watch with what is there.
+func TestEveryRightThatLaunchUsesIsNeeded(t *testing.T) {
+	w := world.ForTest(t)
+	for _, right := range launcherRights(t).Each() {
+		if right.Resource != "pods" || !sets.New("create", "list", "watch").Has(right.Verb) {
+			continue
+		}
+		t.Run(right.String(), func(t *testing.T) {
+			ns := w.Namespace(t)
+			w.Put(t, ns, accountLaunches, course)
+			left := launcherRights(t).Without(func(r world.Right) bool { return r == right })
+			config, err := w.Account(t.Context(), ns, "launcher", left.Everywhere)
+			require.NoError(t, err)
+			if right.Verb == "list" {
+				config.Wrap(withoutStreaming)
+			}
+			refused := refusalOf(config, right)
+			ctx, cancel := context.WithCancel(t.Context())
+			ended := make(chan error, 1)
+			go func() {
+				_, err := launcher.Launch(ctx, kubernetes.NewForConfigOrDie(config), world.Alice, ns, launcher.Options{Until: launcher.Running})
+				ended <- err
+			}()
+			select {
+			case <-refused:
+			case <-time.After(world.Soon):
+				t.Errorf("it does without the right to %s", right)
+			}
+			cancel()
+			assert.Error(t, <-ended)
+		})
+	}
+}

@@ -24,7 +24,7 @@ const (
 func renewal(secret *corev1.Secret, hosts []string, now time.Time) (why string, due time.Time, err error) {
 	p, err := readPair(secret.Data, hosts, now)
 	if err != nil {
-		return err.Error(), time.Time{}, nil //nolint:nilerr // it is the reason
+		return err.Error(), time.Time{}, nil //nolint:nilerr // it is why, not a failure
 	}
 	made := p.leaf().NotBefore.Add(backdating)
 	due = made.Add(p.leaf().NotAfter.Sub(made) * 2 / 3)

@@ -60,10 +60,10 @@ func TestAnErrorNeverHasTheKeyInIt(t *testing.T) {
 	for _, key := range [][]byte{other.Key, good.Key[:len(good.Key)/2], append([]byte("x"), good.Key...), []byte("geheim")} {
 		_, err := readPair(map[string][]byte{CertFile: good.Cert, KeyFile: key, CAFile: other.CA}, nil, midday)
 		require.Error(t, err)
-		const enough, marks = 6, "-----BEGIN PRIVATE KEY-----END PRIVATE KEY-----\n"
+		const enough = 6
 		for i := 0; i+enough <= len(key); i += enough {
 			part := string(key[i : i+enough])
-			if !strings.Contains(marks, part) {
+			if !strings.Contains("-----BEGIN PRIVATE KEY-----END PRIVATE KEY-----\n", part) {
 				assert.NotContains(t, err.Error(), part)
 			}
 		}

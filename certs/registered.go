@@ -101,8 +101,7 @@ func (r *registered) caBundlePatch(changes map[string][]byte) ([]byte, error) {
 		Webhooks []hook `json:"webhooks"`
 	}{}
 	patch.Metadata.ResourceVersion = r.version
-	// In one order: the patch's is that of the merged list.
-	for _, name := range slices.Sorted(maps.Keys(changes)) {
+	for _, name := range slices.Sorted(maps.Keys(changes)) { // the API server takes the webhooks' order from a patch
 		patch.Webhooks = append(patch.Webhooks, hook{Name: name, ClientConfig: clientConfig{CABundle: changes[name]}})
 	}
 	return json.Marshal(patch)

@@ -7,17 +7,18 @@ type trust struct {
 	since map[string]time.Time
 }
 
-// observe takes in whom they accept, by authority, and when the last of them was changed: for somebody whom this replica hears of
-// for the first time they may have done so since then.
+// observe takes in whom they accept, by authority, and when the last of them was changed. Whom they accept when this replica
+// begins they have accepted since then; whom they accept later, since now. A clock that is fast would else call the change
+// that it just saw an old one, and every rotation settled at once.
 func (t *trust) observe(accepted names, changed, now time.Time) {
 	since := map[string]time.Time{}
 	for authority := range accepted {
 		start, known := t.since[authority]
 		switch {
 		case known:
-		case changed.Before(now):
+		case t.since == nil && changed.Before(now):
 			start = changed
-		default: // another clock
+		default:
 			start = now
 		}
 		since[authority] = start

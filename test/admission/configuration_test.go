@@ -307,6 +307,20 @@ func TestAConfigurationThatGuardsMoreIsGood(t *testing.T) {
 	}
 }
 
+// An upgrade changes a configuration before it changes the policy that guards it. Nothing but the conditions may be another's.
+func TestConditionsOfAnotherReleaseAreGood(t *testing.T) {
+	a := forTest(t)
+	launch := a.launches(t, a.launchable(t))
+	verifying.change(t, a, func(w fields) { w["matchConditions"] = []any{fields{"name": "other", "expression": "true"}} })
+	eventuallyDenied(t, launch, "Slipway NotGoverned: ", "matchConditions of its webhook")
+	other := []byte(`{"metadata":{"annotations":{"slipway.dev/match-conditions":"other"}}}`)
+	_, err := verifying.client(a).Patch(t.Context(), verifying.name, types.MergePatchType, other, metav1.PatchOptions{})
+	require.NoError(t, err)
+	require.NoError(t, world.Eventually(t.Context(), launch))
+	verifying.changeAgain(t, a, func(w fields) { w["failurePolicy"] = "Ignore" })
+	eventuallyDenied(t, launch, "Slipway NotGoverned: ", "failurePolicy of its webhook")
+}
+
 // specChanges are the ways to change a running pod's spec.
 var specChanges = map[string]struct{ patch, subresource string }{
 	"another image":          {`{"spec":{"containers":[{"name":"notebook","image":"evil"}]}}`, ""},

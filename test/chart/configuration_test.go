@@ -1,6 +1,7 @@
 package chart
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -45,4 +46,35 @@ func TestTheWebhookConfigurationsAreThoseOfTheCode(t *testing.T) {
 			}
 		})
 	}
+}
+
+// An upgrade that changes conditions gives them another name, which the guard of neither release takes for its own. The names of
+// launchers don't count: the guard lets any be there.
+func TestConditionsHaveTheNameByWhichTheGuardKnowsThem(t *testing.T) {
+	const annotation = "slipway.dev/match-conditions"
+	name := func(v values, kind, configuration string) string {
+		rendered := render(t, v)
+		found := rendered.find(t, kind, configuration).GetAnnotations()[annotation]
+		assert.Regexp(t, `^[0-9a-f]{16}$`, found)
+		guard := as[admissionregistrationv1.ValidatingAdmissionPolicy](t, rendered.find(t, "ValidatingAdmissionPolicy", map[string]string{
+			webhook.ConfigurationName: "slipway-mutating-configuration", webhook.VerifyConfigurationName: "slipway-validating-configuration",
+		}[configuration]))
+		checks := guard.Spec.Variables[len(guard.Spec.Variables)-1].Expression
+		assert.Equal(t, 1, strings.Count(checks, "[?'"+annotation+"'].orValue('"+found+"') != '"+found+"'"), checks)
+		return found
+	}
+	one := []any{values{"name": "a", "expression": "true"}}
+	launcher := values{"launcherAccounts": []any{values{"namespace": "a", "name": "b"}}}
+	for _, c := range []struct{ kind, name, value string }{
+		{"MutatingWebhookConfiguration", webhook.ConfigurationName, "mutate"},
+		{"ValidatingWebhookConfiguration", webhook.VerifyConfigurationName, "verify"},
+	} {
+		usual := name(nil, c.kind, c.name)
+		assert.Equal(t, usual, name(launcher, c.kind, c.name))
+		assert.NotEqual(t, usual, name(values{"admission": values{c.value: values{"matchConditions": one}}}, c.kind, c.name))
+		injected := render(t, values{"certificates": values{"mode": "certManager"}}).find(t, c.kind, c.name).GetAnnotations()
+		assert.Equal(t, map[string]string{annotation: usual, "cert-manager.io/inject-ca-from-secret": namespace + "/slipway-webhook-ca"}, injected)
+	}
+	injected := render(t, values{"certificates": values{"mode": "certManager"}}).find(t, "ValidatingWebhookConfiguration", webhook.PolicyConfigurationName)
+	assert.Equal(t, map[string]string{"cert-manager.io/inject-ca-from-secret": namespace + "/slipway-webhook-ca"}, injected.GetAnnotations())
 }

@@ -2,6 +2,7 @@ package chart
 
 import (
 	"maps"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -59,6 +60,29 @@ func TestEveryPodPassesPodSecurityRestricted(t *testing.T) {
 	}
 }
 
+// A launcher that may start servers in a few namespaces asks for its rights there; elsewhere it has none, and would never be ready.
+func TestTheLauncherKnowsWhereItMayLaunch(t *testing.T) {
+	for name, c := range map[string]struct {
+		launcher values
+		want     []string
+	}{
+		"in two namespaces": {values{"namespaces": []any{"a", "b"}}, []string{"--namespace=a", "--namespace=b"}},
+		"everywhere":        {values{"namespaces": []any{"a"}, "clusterWide": true}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.launcher["enabled"] = true
+			deployment := as[appsv1.Deployment](t, render(t, values{"launcher": c.launcher}).find(t, "Deployment", "slipway-launcher"))
+			var got []string
+			for _, arg := range deployment.Spec.Template.Spec.Containers[0].Args {
+				if strings.HasPrefix(arg, "--namespace=") {
+					got = append(got, arg)
+				}
+			}
+			assert.Equal(t, c.want, got)
+		})
+	}
+}
+
 // A replica that was told to stop is killed only after it had the time that it takes.
 func TestAReplicaHasTheTimeToDrain(t *testing.T) {
 	v := values{"webhook": values{"drain": values{"delaySeconds": 40, "timeoutSeconds": 50}}}
@@ -66,6 +90,28 @@ func TestAReplicaHasTheTimeToDrain(t *testing.T) {
 	pod := deployment.Spec.Template.Spec
 	assert.Subset(t, pod.Containers[0].Args, []string{"--drain-delay=40s", "--drain-timeout=50s"})
 	assert.Greater(t, *pod.TerminationGracePeriodSeconds, int64(40+50+5), "it gives up by itself five seconds after that")
+}
+
+func TestTracesGoWhereTheValuesSay(t *testing.T) {
+	for endpoint, want := range map[string][]string{
+		"":                             nil,
+		"collector.tracing:4317":       {"--tracing-endpoint=collector.tracing:4317", "--tracing-sampling-ratio=0.05"},
+		"https://otlp.example.org:443": {"--tracing-endpoint=https://otlp.example.org:443", "--tracing-sampling-ratio=0.05"},
+		"[2001:db8::1]:4317":           {"--tracing-endpoint=[2001:db8::1]:4317", "--tracing-sampling-ratio=0.05"},
+		"https://[2001:db8::1]:4317":   {"--tracing-endpoint=https://[2001:db8::1]:4317", "--tracing-sampling-ratio=0.05"},
+	} {
+		t.Run(endpoint, func(t *testing.T) {
+			v := values{"webhook": values{"tracing": values{"endpoint": endpoint, "samplingRatio": 0.05}}}
+			deployment := as[appsv1.Deployment](t, render(t, v).find(t, "Deployment", "slipway-webhook"))
+			var got []string
+			for _, arg := range deployment.Spec.Template.Spec.Containers[0].Args {
+				if strings.HasPrefix(arg, "--tracing-") {
+					got = append(got, arg)
+				}
+			}
+			assert.Equal(t, want, got)
+		})
+	}
 }
 
 func TestTheImageIsByDigestWhereOneIsGiven(t *testing.T) {

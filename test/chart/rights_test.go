@@ -67,6 +67,15 @@ func verbsOn(t *testing.T, objects objects, kind, role, resource string) []strin
 	return verbs
 }
 
+// What certs.KeeperOptions says, each of which package certificates takes away to see something fail.
+func TestTheWebhookHasNoMoreRightsForCertificatesThanItUses(t *testing.T) {
+	rendered := render(t, nil)
+	assert.Equal(t, []string{"list", "watch", "update"}, verbsOn(t, rendered, "Role", "slipway-webhook", "secrets"))
+	for _, resource := range []string{"mutatingwebhookconfigurations", "validatingwebhookconfigurations"} {
+		assert.Equal(t, []string{"list", "watch", "patch"}, verbsOn(t, rendered, "ClusterRole", "slipway-webhook", resource))
+	}
+}
+
 func TestOnlyWhoMakesTheAuthorityPublishesIt(t *testing.T) {
 	for mode, patches := range map[string]bool{"selfSigned": true, "certManager": false} {
 		rendered := render(t, values{"certificates": values{"mode": mode}})

@@ -23,6 +23,9 @@
 {{- if and .Values.webhook.hostNetwork (eq (int .Values.webhook.port) 10250) }}
 {{- fail "webhook.port must not be 10250 with webhook.hostNetwork: that is the kubelet's own port on each node; take another, such as 10260, and open it in the firewall between control plane and nodes" }}
 {{- end }}
+{{- if and .Values.webhook.hostNetwork .Values.webhook.networkPolicy.enabled }}
+{{- fail "webhook.networkPolicy.enabled must be false with webhook.hostNetwork: a NetworkPolicy doesn't hold for pods at their node's own address" }}
+{{- end }}
 {{- with .Values.webhook.autoscaling }}
 {{- if lt (int .maxReplicas) (int .minReplicas) }}
 {{- fail "webhook.autoscaling.maxReplicas must not be less than minReplicas" }}

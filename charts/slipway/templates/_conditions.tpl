@@ -27,16 +27,26 @@ object.metadata.?ownerReferences.orValue([]) != oldObject.metadata.?ownerReferen
 
 {{/*
 CEL that says whether the matchConditions of a webhook, which are ANDed, let no more pods by than those that the chart gave it:
-fewer would guard more. .expressions are the chart's, .also is CEL of one more that c.expression may be.
+fewer would guard more. .expressions are the chart's, .also is CEL of one more that c.expression may be, .name is what the chart's are called
+in the configuration's annotation. An upgrade changes the configuration first and then the policy that guards it, each of which every API
+server learns for itself. So conditions that came with a configuration of another name are another release's, or of other values, and good.
 */}}
 {{- define "slipway.conditionsCheck" -}}
-variables.webhook.?matchConditions.orValue([]).all(c, c.expression in {{ toJson .expressions }}{{ with .also }} || {{ . }}{{ end }})
+params.metadata.?annotations[?'slipway.dev/match-conditions'].orValue({{ squote .name }}) != {{ squote .name }} || variables.webhook.?matchConditions.orValue([]).all(c, c.expression in {{ toJson .expressions }}{{ with .also }} || {{ . }}{{ end }})
 {{- end }}
 
 {{- define "slipway.mutateConditionsCheck" -}}
 {{- $expressions := list }}
 {{- range .Values.admission.mutate.matchConditions }}{{ $expressions = append $expressions .expression }}{{ end }}
-{{- include "slipway.conditionsCheck" (dict "expressions" $expressions) }}
+{{- include "slipway.conditionsCheck" (dict "expressions" $expressions "name" (include "slipway.mutateConditionsName" .)) }}
+{{- end }}
+
+{{- define "slipway.mutateConditionsName" -}}
+{{- toJson .Values.admission.mutate.matchConditions | sha256sum | trunc 16 }}
+{{- end }}
+
+{{- define "slipway.verifyConditionsName" -}}
+{{- list (include "slipway.governed" .) (include "slipway.changesWhatIsGoverned" .) .Values.admission.verify.matchConditions | toJson | sha256sum | trunc 16 }}
 {{- end }}
 
 {{/*
@@ -48,5 +58,5 @@ variable governed is that condition without the names.
 {{- $expressions := list (include "slipway.changesWhatIsGoverned" .) }}
 {{- range .Values.admission.verify.matchConditions }}{{ $expressions = append $expressions .expression }}{{ end }}
 {{- $also := `c.expression.startsWith(variables.governed) && c.expression.substring(variables.governed.size()).matches('^\\[("[a-z0-9:.-]+"(, )?)*\\]$')` }}
-{{- include "slipway.conditionsCheck" (dict "expressions" $expressions "also" $also) }}
+{{- include "slipway.conditionsCheck" (dict "expressions" $expressions "also" $also "name" (include "slipway.verifyConditionsName" .)) }}
 {{- end }}

@@ -111,7 +111,6 @@ guard a pod in the request's namespace. .covers are the operations and resources
 {{/* The annotation by which cert-manager's cainjector puts the authorities into a webhook configuration; in the other mode the webhook does. */}}
 {{- define "slipway.injectCA" }}
 {{- if eq .Values.certificates.mode "certManager" }}
-  annotations:
     cert-manager.io/inject-ca-from-secret: {{ .Release.Namespace }}/slipway-webhook-ca
 {{- end }}
 {{- end }}

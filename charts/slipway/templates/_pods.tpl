@@ -31,7 +31,7 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end }}
 
-{{/* Probes of /healthz and /readyz at the port health. To start, a replica has 5 minutes: for its caches, and for a certificate. */}}
+{{/* Probes of /healthz and /readyz at the port health. Caches and the certificate are a matter of readiness alone: a restart brings neither sooner. */}}
 {{- define "slipway.probes" -}}
 startupProbe:
   httpGet: {path: /healthz, port: health}

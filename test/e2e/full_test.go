@@ -15,11 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/util/retry"
 
 	"github.com/slipway-hub/slipway/test/cluster/kube"
 )
@@ -83,7 +79,7 @@ func (s *stage) switchToCertManager(t *testing.T) {
 	l := startLoad(t, s.hub(t), loadNamespace, hubName)
 	s.helm(t, append([]string{"upgrade", release, chart}, values("--set", "certificates.mode=certManager")...)...)
 	s.kubectl(t, "", "wait", "--for=condition=Ready", "--timeout=60s", "certificate/"+webhookName, "--namespace", ownNamespace)
-	s.awaitAuthorities(t, "slipway-webhook-cert-manager", false)
+	s.awaitServed(t, "slipway-webhook-cert-manager")
 	l.requireNoFailure(t, "switch to cert-manager")
 }
 
@@ -91,7 +87,7 @@ func (s *stage) switchBack(t *testing.T) {
 	t.Helper()
 	l := startLoad(t, s.hub(t), loadNamespace, hubName)
 	s.helm(t, append([]string{"upgrade", release, chart}, values("--set", "certificates.mode=selfSigned")...)...)
-	s.awaitAuthorities(t, "slipway-webhook-self-signed", false)
+	s.awaitServed(t, "slipway-webhook-self-signed")
 	l.requireNoFailure(t, "switch back")
 	// As cert-manager leaves them with every Certificate that is deleted.
 	s.kubectl(t, "", "delete", "secret", "slipway-webhook-cert-manager", "slipway-cert-manager-ca", "--namespace", ownNamespace, "--ignore-not-found")
@@ -120,7 +116,7 @@ func (s *stage) renew(t *testing.T) {
 		}
 		return nil
 	})
-	s.awaitAuthorities(t, "slipway-webhook-cert-manager", false)
+	s.awaitServed(t, "slipway-webhook-cert-manager")
 	l.requireNoFailure(t, "renewal by cert-manager")
 }
 
@@ -139,26 +135,4 @@ func (s *stage) authorityCertificate(t *testing.T) string {
 func (s *stage) revision(t *testing.T, certificate string) string {
 	t.Helper()
 	return s.kubectl(t, "", "get", "certificate", certificate, "--namespace", ownNamespace, "-o", "jsonpath={.status.revision}")
-}
-
-// awaitAuthorities waits until the API server trusts the authority of a certificate's Secret, and where only is true no other.
-// cert-manager's injector only adds: until they expire, it takes none out.
-func (s *stage) awaitAuthorities(t *testing.T, secret string, only bool) {
-	t.Helper()
-	eventually(t, "the authority of "+secret+" is trusted", func(ctx context.Context) error {
-		var got *corev1.Secret
-		err := retry.OnError(retry.DefaultRetry, func(error) bool { return ctx.Err() == nil }, func() (err error) {
-			got, err = s.admin.CoreV1().Secrets(ownNamespace).Get(ctx, secret, metav1.GetOptions{})
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		wanted, trusted := strings.TrimSpace(string(got.Data["ca.crt"])), s.authorities(t)
-		if !strings.Contains(trusted, wanted) || only && trusted != wanted {
-			return fmt.Errorf("%d authorities are trusted", strings.Count(trusted, "BEGIN CERTIFICATE"))
-		}
-		return nil
-	})
-	assert.EqualValues(t, 2, s.deployment(t).Status.ReadyReplicas)
 }

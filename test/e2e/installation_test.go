@@ -148,6 +148,7 @@ func (s *stage) rotate(t *testing.T) {
 		}
 		return nil
 	})
+	s.awaitServed(t, "slipway-webhook-self-signed")
 	l.requireNoFailure(t, "rotation")
 }
 

@@ -79,7 +79,7 @@ func (s *stage) scrape(t *testing.T) {
 // metrics are addresses on this machine at which the replicas tell theirs.
 func (s *stage) metrics(t *testing.T) []string {
 	t.Helper()
-	pods, err := s.admin.CoreV1().Pods(ownNamespace).List(t.Context(), metav1.ListOptions{LabelSelector: "app.kubernetes.io/component=webhook"})
+	pods, err := s.admin.CoreV1().Pods(ownNamespace).List(t.Context(), metav1.ListOptions{LabelSelector: webhookPods})
 	require.NoError(t, err)
 	var addresses []string
 	for _, pod := range pods.Items {

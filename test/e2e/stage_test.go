@@ -39,6 +39,9 @@ const (
 	// sampleNamespace is what policy/examples is for.
 	sampleNamespace = "data101"
 
+	// webhookPods selects the replicas.
+	webhookPods = "app.kubernetes.io/component=webhook"
+
 	notebookImage = "slipway.test/notebook:e2e"
 	version       = "0.0.0-e2e"
 

@@ -24,6 +24,8 @@ if ! (cd "$scratch" && diff --recursive --unified checkout generated); then
 fi
 
 while IFS= read -r module; do
+  # To tidy it, go wants what the tests of goreleaser's dependencies import, and the module proxy hasn't got all of that.
+  if [[ $module == tools/release/go.mod ]]; then continue; fi
   if ! (cd "$scratch/checkout/$(dirname "$module")" && go mod tidy -diff); then
     echo "$module isn't tidy; run: cd $(dirname "$module") && go mod tidy" >&2
     failed=1

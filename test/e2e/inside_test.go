@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"net"
 	"net/http"
@@ -47,8 +48,12 @@ func (s *stage) look(t *testing.T, pod *corev1.Pod) report {
 	client := &http.Client{Transport: &http.Transport{DialContext: s.DialContext, DisableKeepAlives: true}}
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+net.JoinHostPort(pod.Status.PodIP, "8888")+"/", http.NoBody)
 	require.NoError(t, err)
-	response, err := client.Do(request)
-	require.NoError(t, err)
+	var response *http.Response
+	// A container without a readiness probe counts as ready before its program listens.
+	eventually(t, pod.Name+" answers", func(context.Context) (err error) {
+		response, err = client.Do(request) //nolint:bodyclose // below, where there is one
+		return err
+	})
 	defer response.Body.Close()
 	require.Equal(t, http.StatusOK, response.StatusCode)
 	var got report

@@ -88,6 +88,8 @@ release-check: export GIT_CONFIG_VALUE_0 = https://github.com/slipway-hub/slipwa
 release-check: ## everything that a release does but publishing and signing, in dist/release/
 	@$(RELEASE) check --quiet
 	@$(RELEASE) release --snapshot --clean --skip=publish,sign
+	@# Where a signal ends goreleaser, go tool exits with 0. This file is the last that it writes.
+	@test -f dist/release/artifacts.json
 
 .PHONY: release
 release: ## a release of the tag that is checked out; takes cosign, GITHUB_TOKEN and docker login

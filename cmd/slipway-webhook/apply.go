@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,13 +11,13 @@ import (
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
 	"sigs.k8s.io/yaml"
 
 	"github.com/slipway-hub/slipway/cmd/internal/server"
 	"github.com/slipway-hub/slipway/launcher"
+	"github.com/slipway-hub/slipway/policy"
 )
 
 // newApply is what the chart's Job for starter policies runs: no image with kubectl is needed for it.
@@ -84,7 +82,7 @@ func apply(ctx context.Context, policies []*unstructured.Unstructured, out io.Wr
 
 func objectsIn(text []byte) ([]*unstructured.Unstructured, error) {
 	var objects []*unstructured.Unstructured
-	documents := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(text)))
+	documents := policy.Documents(text)
 	for {
 		document, err := documents.Read()
 		if errors.Is(err, io.EOF) {

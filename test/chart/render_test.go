@@ -2,17 +2,16 @@
 package chart
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"io"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
+
+	"github.com/slipway-hub/slipway/policy"
 )
 
 const (
@@ -46,7 +45,7 @@ type objects []*unstructured.Unstructured
 func parse(t *testing.T, text string) objects {
 	t.Helper()
 	var found objects
-	documents := utilyaml.NewYAMLReader(bufio.NewReader(strings.NewReader(text)))
+	documents := policy.Documents([]byte(text))
 	for {
 		document, err := documents.Read()
 		if errors.Is(err, io.EOF) {

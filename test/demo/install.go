@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,7 +18,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -29,6 +26,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/slipway-hub/slipway/certs"
+	"github.com/slipway-hub/slipway/policy"
 	"github.com/slipway-hub/slipway/webhook"
 )
 
@@ -278,7 +276,7 @@ func objectsOf(folder string) ([]*unstructured.Unstructured, error) {
 
 func objectsIn(data []byte) ([]*unstructured.Unstructured, error) {
 	var objects []*unstructured.Unstructured
-	documents := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(data)))
+	documents := policy.Documents(data)
 	for {
 		document, err := documents.Read()
 		if errors.Is(err, io.EOF) {

@@ -1,7 +1,6 @@
 package world
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,10 +13,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 	rbacv1 "k8s.io/api/rbac/v1"
-	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
 
 	"github.com/slipway-hub/slipway/certs"
+	"github.com/slipway-hub/slipway/policy"
 )
 
 // Rights are an account's.
@@ -140,7 +139,7 @@ func RenderRights(ctx context.Context, template string, values map[string]any) (
 		return Rights{}, err
 	}
 	var rights Rights
-	for documents := utilyaml.NewYAMLReader(bufio.NewReader(strings.NewReader(rendered))); ; {
+	for documents := policy.Documents([]byte(rendered)); ; {
 		document, err := documents.Read()
 		if errors.Is(err, io.EOF) {
 			break

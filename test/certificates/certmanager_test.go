@@ -135,6 +135,19 @@ func TestANewPairIsServedOnlyOnceItIsTrusted(t *testing.T) {
 	load.end(t)
 }
 
+// changeOver is what a helm upgrade to another mode does: each replica ends when the next one is ready in its place.
+func (r *release) changeOver(t *testing.T, load *load, replicas []*replica, mode certs.Mode, names ...string) {
+	t.Helper()
+	for i, name := range names {
+		next := r.start(t, name, mode)
+		r.ready(t, next)
+		r.stop(t, replicas[i])
+		replicas[i] = next
+	}
+	r.serves(t, mode.Secret(), replicas...)
+	t.Logf("changed over to %s: %d creates", mode, load.launched.Load())
+}
+
 // A helm upgrade to another mode: its replicas start beside the old ones, which end when they are ready.
 func TestAModeIsChangedBothWaysUnderLoadWithoutAGap(t *testing.T) {
 	r := newRelease(t)
@@ -142,16 +155,7 @@ func TestAModeIsChangedBothWaysUnderLoadWithoutAGap(t *testing.T) {
 	replicas := []*replica{r.start(t, "self-0", certs.SelfSignedMode), r.start(t, "self-1", certs.SelfSignedMode)}
 	r.ready(t, replicas...)
 	load := r.startLoad(t)
-	change := func(mode certs.Mode, names ...string) {
-		for i, name := range names {
-			next := r.start(t, name, mode)
-			r.ready(t, next)
-			r.stop(t, replicas[i])
-			replicas[i] = next
-		}
-		r.serves(t, mode.Secret(), replicas...)
-		t.Logf("changed over to %s: %d creates", mode, load.launched.Load())
-	}
+	change := func(mode certs.Mode, names ...string) { r.changeOver(t, load, replicas, mode, names...) }
 
 	m.injects.Store(true)
 	m.issue(t)

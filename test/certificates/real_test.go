@@ -4,12 +4,7 @@ package certificates
 
 import (
 	"bytes"
-	"encoding/json"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -18,38 +13,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/slipway-hub/slipway/certs"
-	"github.com/slipway-hub/slipway/test/cluster/kube"
 	"github.com/slipway-hub/slipway/test/world"
 )
-
-// startCertManager starts the real one, with its CRDs.
-func startCertManager(t *testing.T, r *release) {
-	t.Helper()
-	programs, err := kube.CertManager.Build(t.Context(), os.Stderr)
-	require.NoError(t, err)
-	// The program may be older than the modules' cache: this fetches the module where it isn't there.
-	module, err := exec.CommandContext(t.Context(), "go", "-C", "../cluster/programs/cert-manager", "mod", "download", "-json",
-		"github.com/cert-manager/cert-manager").Output()
-	require.NoError(t, err)
-	var found struct{ Dir string }
-	require.NoError(t, json.Unmarshal(module, &found))
-	crds := filepath.Join(found.Dir, "deploy", "crds")
-	_, err = r.Cluster.Kubectl(t.Context(), nil, "apply", "--server-side", "-f", crds)
-	require.NoError(t, err)
-	require.NoError(t, r.Cluster.AwaitCRDs(t.Context(), crds))
-
-	var log bytes.Buffer
-	cmd := exec.Command(filepath.Join(programs, "cert-manager"), "-v", "2", "-kubeconfig", r.Cluster.Kubeconfig())
-	cmd.Stdout, cmd.Stderr = &log, &log
-	require.NoError(t, cmd.Start())
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		assert.NoError(t, cmd.Wait(), "a clean end")
-		if t.Failed() {
-			t.Log(log.String())
-		}
-	})
-}
 
 const issuers = `
 apiVersion: cert-manager.io/v1
@@ -97,20 +62,11 @@ func (r *release) injected(t *testing.T, is bool) {
 
 func TestRealCertManagerIssuesInjectsAndRotatesWithoutAGap(t *testing.T) {
 	r := newRelease(t)
-	startCertManager(t, r)
+	r.Cluster.StartCertManager(t)
 	replicas := []*replica{r.start(t, "self-0", certs.SelfSignedMode), r.start(t, "self-1", certs.SelfSignedMode)}
 	r.ready(t, replicas...)
 	load := r.startLoad(t)
-	change := func(mode certs.Mode, names ...string) {
-		for i, name := range names {
-			next := r.start(t, name, mode)
-			r.ready(t, next)
-			r.stop(t, replicas[i])
-			replicas[i] = next
-		}
-		r.serves(t, mode.Secret(), replicas...)
-		t.Logf("changed over to %s: %d creates", mode, load.launched.Load())
-	}
+	change := func(mode certs.Mode, names ...string) { r.changeOver(t, load, replicas, mode, names...) }
 
 	r.patchSecret(t, certs.AuthoritiesSecret, `{"metadata":{"annotations":{"cert-manager.io/allow-direct-injection":"true"}}}`)
 	_, err := r.Cluster.Kubectl(t.Context(), strings.NewReader(strings.ReplaceAll(issuers, "NAMESPACE", r.namespace)), "apply", "-f", "-")

@@ -4,27 +4,20 @@ package e2e
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/slipway-hub/slipway/test/cluster/kube"
 )
 
 // TestCertManager lets real cert-manager make the certificates: it is switched to and back from, and renews, while servers are
 // created.
 func TestCertManager(t *testing.T) {
 	s := onStage(t)
-	s.startCertManager(t)
+	s.StartCertManager(t)
 	before := s.inventoryNow(t)
 	for _, chapter := range []struct {
 		name string
@@ -44,34 +37,6 @@ func TestCertManager(t *testing.T) {
 		}
 	}
 	t.Run("uninstalled, nothing is left", func(t *testing.T) { s.uninstall(t, before) })
-}
-
-// startCertManager runs its controllers and CA injector until the test is over.
-func (s *stage) startCertManager(t *testing.T) {
-	t.Helper()
-	programs, err := kube.CertManager.Build(t.Context(), os.Stderr)
-	require.NoError(t, err)
-	// The program may be older than the modules' cache: this fetches the module where it isn't there.
-	module, err := exec.CommandContext(t.Context(), "go", "-C", root+"/test/cluster/programs/cert-manager", "mod", "download", "-json",
-		"github.com/cert-manager/cert-manager").Output()
-	require.NoError(t, err)
-	var found struct{ Dir string }
-	require.NoError(t, json.Unmarshal(module, &found))
-	crds := filepath.Join(found.Dir, "deploy", "crds")
-	s.kubectl(t, "", "apply", "--server-side", "-f", crds)
-	require.NoError(t, s.AwaitCRDs(t.Context(), crds))
-	log, err := os.Create(filepath.Join(t.TempDir(), "cert-manager.log"))
-	require.NoError(t, err)
-	cmd := exec.Command(filepath.Join(programs, "cert-manager"), "-kubeconfig", s.Kubeconfig())
-	cmd.Stdout, cmd.Stderr = log, log
-	require.NoError(t, cmd.Start())
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		_ = cmd.Wait()
-		if said, err := os.ReadFile(log.Name()); err == nil && t.Failed() {
-			t.Logf("cert-manager said:\n%s", said[max(0, len(said)-8000):])
-		}
-	})
 }
 
 func (s *stage) switchToCertManager(t *testing.T) {

@@ -99,7 +99,7 @@ func (t *tracing) begin(r *http.Request, webhook string, started time.Time) (*ht
 	ctx := t.caller.Extract(r.Context(), w3c.HeaderCarrier(r.Header))
 	ctx, span := t.tracer.Start(ctx, webhook, trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(started), //nolint:spancheck // requestSpan.end ends it
 		trace.WithAttributes(attribute.String("slipway.webhook", webhook)))
-	return r.WithContext(ctx), &requestSpan{span} //nolint:spancheck // so
+	return r.WithContext(ctx), &requestSpan{span} //nolint:spancheck // requestSpan.end ends it
 }
 
 // inEngine begins the span of the engine's part. nil for none.
@@ -108,7 +108,7 @@ func (t *tracing) inEngine(ctx context.Context) trace.Span {
 		return nil
 	}
 	_, span := t.tracer.Start(ctx, "engine") //nolint:spancheck // stopwatch.leave ends it
-	return span                              //nolint:spancheck // so
+	return span                              //nolint:spancheck // stopwatch.leave ends it
 }
 
 // requestSpan is the span of an admission request; nil is none.

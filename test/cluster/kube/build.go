@@ -185,7 +185,7 @@ func (b *builder) goOutput(ctx context.Context, how recipe, scratch string, prog
 	select {
 	case <-running.exited:
 	case <-ctx.Done():
-		return "", errors.Join(context.Cause(ctx), running.stop(syscall.SIGINT, stopGrace))
+		return "", errors.Join(context.Cause(ctx), running.stop(syscall.SIGINT))
 	}
 	errs.flush()
 	if running.err != nil {

@@ -19,7 +19,7 @@ func (c *Cluster) StartCertManager(tb testing.TB) {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() {
-		if err := started.stop(syscall.SIGTERM, stopGrace); err != nil {
+		if err := started.stop(syscall.SIGTERM); err != nil {
 			tb.Error(err)
 		}
 		if started.err != nil {
@@ -72,7 +72,9 @@ func certManagerCRDs(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("fetch %s: %w", CertManager.upstream, err)
 	}
-	var found struct{ Dir string }
+	var found struct {
+		Dir string `json:"Dir"`
+	}
 	if err := json.Unmarshal(module, &found); err != nil {
 		return "", fmt.Errorf("find %s: %w", CertManager.upstream, err)
 	}

@@ -84,7 +84,7 @@ func runToEnd(ctx context.Context, cmd *exec.Cmd, on *machine) (stdout string, e
 	select {
 	case <-running.exited:
 	case <-ctx.Done():
-		return "", errors.Join(context.Cause(ctx), running.stop(syscall.SIGTERM, stopGrace))
+		return "", errors.Join(context.Cause(ctx), running.stop(syscall.SIGTERM))
 	}
 	if running.err != nil {
 		return "", fmt.Errorf("%s: %w: %s", strings.Join(append([]string{running.name}, cmd.Args[1:]...), " "),
@@ -94,9 +94,9 @@ func runToEnd(ctx context.Context, cmd *exec.Cmd, on *machine) (stdout string, e
 }
 
 // stop sends the child's process group the signal, then SIGKILL where the child
-// is still there after grace. It returns nil when the child is gone, however it
+// is still there after stopGrace. It returns nil when the child is gone, however it
 // ended.
-func (p *child) stop(signal syscall.Signal, grace time.Duration) error {
+func (p *child) stop(signal syscall.Signal) error {
 	for _, s := range []syscall.Signal{signal, syscall.SIGKILL} {
 		select {
 		case <-p.exited:
@@ -110,7 +110,7 @@ func (p *child) stop(signal syscall.Signal, grace time.Duration) error {
 			// Its own children may not have listened.
 			_ = syscall.Kill(-p.pid, syscall.SIGKILL)
 			return nil
-		case <-time.After(grace):
+		case <-time.After(stopGrace):
 		}
 	}
 	return fmt.Errorf("%s (process %d) is still there after it was killed", p.name, p.pid)

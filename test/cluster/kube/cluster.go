@@ -221,7 +221,7 @@ func (c *Cluster) Stop() error {
 		close(c.stopping)
 		var errs []error
 		for _, p := range slices.Backward(c.children) {
-			errs = append(errs, p.stop(syscall.SIGTERM, stopGrace))
+			errs = append(errs, p.stop(syscall.SIGTERM))
 		}
 		if c.scratch != nil {
 			errs = append(errs, c.scratch.remove())

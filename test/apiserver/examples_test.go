@@ -98,14 +98,10 @@ func tryExample(t *testing.T, w *world.World, c *policy.Compiled, test *examples
 	if strings.HasSuffix(test.Launcher, "/"+world.OtherAccount) {
 		client = w.Forger
 	}
-	once := func() error {
-		return attempt(t, w, client, launcher.Skeleton(id, test.Namespace.Name), test, result.Pod)
+	if changed {
+		w.Namespace(t) // namespaces are read in order: whoever knows this one has read the labels
 	}
-	if changed { // the replicas read labels in their own time
-		require.NoError(t, world.Eventually(t.Context(), once))
-		return
-	}
-	require.NoError(t, once())
+	require.NoError(t, attempt(t, w, client, launcher.Skeleton(id, test.Namespace.Name), test, result.Pod))
 }
 
 // attempt creates the skeleton and says how what comes of it isn't as expected, or not what the engine rendered.

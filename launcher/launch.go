@@ -23,10 +23,10 @@ import (
 type Until int
 
 const (
-	// Admitted: the cluster has stored the fitted pod. It needs no node.
-	Admitted Until = iota
-	// Running: the pod has an address and all its containers are ready.
-	Running
+	// UntilAdmitted: the cluster has stored the fitted pod. It needs no node.
+	UntilAdmitted Until = iota
+	// UntilRunning: the pod has an address and all its containers are ready.
+	UntilRunning
 )
 
 // Options of Launch. The zero value waits until the pod is admitted and says nothing meanwhile.
@@ -66,7 +66,7 @@ func Launch(ctx context.Context, client kubernetes.Interface, id policy.Identity
 		return nil, explained(err, namespace, id.Name)
 	}
 	p.tell("Admitted by policy", pod)
-	if o.Until == Admitted || o.DryRun {
+	if o.Until == UntilAdmitted || o.DryRun {
 		return pod, nil
 	}
 	return waitRunning(ctx, client, pod, p)

@@ -119,7 +119,7 @@ func TestLaunchNeedsAName(t *testing.T) {
 
 func TestLaunchAsksForADryRun(t *testing.T) {
 	client := fake.NewClientset()
-	_, err := launcher.Launch(t.Context(), client, alice, "research", launcher.Options{DryRun: true, Until: launcher.Running})
+	_, err := launcher.Launch(t.Context(), client, alice, "research", launcher.Options{DryRun: true, Until: launcher.UntilRunning})
 	require.NoError(t, err)
 	create, ok := client.Actions()[0].(clienttesting.CreateActionImpl)
 	require.True(t, ok)
@@ -172,7 +172,7 @@ func TestLaunchWaitsUntilTheServerRunsAndTellsHowFarItIs(t *testing.T) {
 	defer cancel()
 	var said []string
 	pod, err := launcher.Launch(ctx, client, alice, "research", launcher.Options{
-		Until: launcher.Running,
+		Until: launcher.UntilRunning,
 		Progress: func(p launcher.Progress) {
 			said = append(said, p.Message)
 			write(p)
@@ -212,7 +212,7 @@ func TestLaunchSaysWhyAServerFailed(t *testing.T) {
 			client := fake.NewClientset()
 			ctx, cancel := context.WithTimeout(t.Context(), soon)
 			defer cancel()
-			pod, err := launcher.Launch(ctx, client, alice, "research", launcher.Options{Until: launcher.Running, Progress: kubelet(t, client, c.status)})
+			pod, err := launcher.Launch(ctx, client, alice, "research", launcher.Options{Until: launcher.UntilRunning, Progress: kubelet(t, client, c.status)})
 			require.ErrorContains(t, err, c.says)
 			require.ErrorContains(t, err, "pod research/jupyter-alice")
 			assert.NotNil(t, pod, "the pod tells more")
@@ -226,7 +226,7 @@ func TestLaunchEndsWhenThePodIsGone(t *testing.T) {
 			client := fake.NewClientset()
 			ctx, cancel := context.WithTimeout(t.Context(), soon)
 			defer cancel()
-			_, err := launcher.Launch(ctx, client, alice, "research", launcher.Options{Until: launcher.Running, Progress: func(now launcher.Progress) {
+			_, err := launcher.Launch(ctx, client, alice, "research", launcher.Options{Until: launcher.UntilRunning, Progress: func(now launcher.Progress) {
 				if now.Message == p {
 					assert.NoError(t, client.CoreV1().Pods("research").Delete(t.Context(), alice.Name, metav1.DeleteOptions{}))
 				}
@@ -243,7 +243,7 @@ func TestLaunchSaysHowFarAServerWasWhenTimeRanOut(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
 	write := kubelet(t, client, waitingFor("ContainerCreating", ""))
-	_, err := launcher.Launch(ctx, client, alice, "research", launcher.Options{Until: launcher.Running, Progress: func(p launcher.Progress) {
+	_, err := launcher.Launch(ctx, client, alice, "research", launcher.Options{Until: launcher.UntilRunning, Progress: func(p launcher.Progress) {
 		write(p)
 		if p.Message == "Container notebook: ContainerCreating" {
 			cancel(tooLong)
@@ -257,7 +257,7 @@ func TestLaunchHasNothingToDoWithALaterPodOfTheSameName(t *testing.T) {
 	client := fake.NewClientset()
 	ctx, cancel := context.WithTimeout(t.Context(), soon)
 	defer cancel()
-	_, err := launcher.Launch(ctx, client, alice, "research", launcher.Options{Until: launcher.Running, Progress: func(p launcher.Progress) {
+	_, err := launcher.Launch(ctx, client, alice, "research", launcher.Options{Until: launcher.UntilRunning, Progress: func(p launcher.Progress) {
 		if p.Message != "Admitted by policy" {
 			return
 		}
@@ -280,7 +280,7 @@ func TestLaunchSaysEachThingOnce(t *testing.T) {
 	var said []string
 	ctx, cancel := context.WithTimeout(t.Context(), soon)
 	defer cancel()
-	_, err := launcher.Launch(ctx, client, alice, "research", launcher.Options{Until: launcher.Running, Progress: func(p launcher.Progress) {
+	_, err := launcher.Launch(ctx, client, alice, "research", launcher.Options{Until: launcher.UntilRunning, Progress: func(p launcher.Progress) {
 		said = append(said, p.Message)
 		if p.Message != "Waiting for a node" {
 			return

@@ -130,16 +130,16 @@ func (f *launchFlags) identity(ctx context.Context, name string) (policy.Identit
 func (f *launchFlags) awaited(ctx context.Context, client kubernetes.Interface) launcher.Until {
 	switch f.until {
 	case untilAdmitted:
-		return launcher.Admitted
+		return launcher.UntilAdmitted
 	case untilRunning:
-		return launcher.Running
+		return launcher.UntilRunning
 	}
 	nodes, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{Limit: 1})
 	if err == nil && len(nodes.Items) == 0 {
-		return launcher.Admitted
+		return launcher.UntilAdmitted
 	}
 	// Most accounts may not list nodes, and most clusters have some.
-	return launcher.Running
+	return launcher.UntilRunning
 }
 
 // refusal tells a denial by policy, which is a decision, from what went wrong.

@@ -105,7 +105,7 @@ func TestTheLauncherSeesAServerAdmittedAndGoneAgain(t *testing.T) {
 	w.Put(t, ns, world.HubLaunches, course)
 	var said []string
 	_, err := launcher.Launch(t.Context(), w.Hub, world.Alice, ns, launcher.Options{
-		Until: launcher.Running,
+		Until: launcher.UntilRunning,
 		Progress: func(p launcher.Progress) {
 			said = append(said, p.Message)
 			switch p.Message { // there is no node: we are scheduler and kubelet

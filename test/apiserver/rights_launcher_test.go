@@ -94,7 +94,7 @@ func TestEveryRightThatLaunchUsesIsNeeded(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			ended := make(chan error, 1)
 			go func() {
-				_, err := launcher.Launch(ctx, kubernetes.NewForConfigOrDie(config), world.Alice, ns, launcher.Options{Until: launcher.Running})
+				_, err := launcher.Launch(ctx, kubernetes.NewForConfigOrDie(config), world.Alice, ns, launcher.Options{Until: launcher.UntilRunning})
 				ended <- err
 			}()
 			select {

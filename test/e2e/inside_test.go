@@ -35,7 +35,7 @@ func (s *stage) launch(t *testing.T, user string) *corev1.Pod {
 	t.Helper()
 	id := policy.Identity{Name: "jupyter-" + user, Hub: hubName, User: user}
 	pod, err := launcher.Launch(t.Context(), s.hub(t), id, courseNamespace, launcher.Options{
-		Until:    launcher.Running,
+		Until:    launcher.UntilRunning,
 		Progress: func(p launcher.Progress) { t.Log(p.Message) },
 	})
 	require.NoError(t, err)

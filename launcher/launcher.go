@@ -116,7 +116,9 @@ func (l *Launcher) Progress(context.Context, Key) iter.Seq[Step] {
 func (l *Launcher) Profiles(context.Context, Request) (*Offer, error) { return nil, errNotBuilt }
 
 // Claims are those of a user.
-func (l *Launcher) Claims(_ context.Context, hub, user string) ([]Claim, error) { return nil, errNotBuilt }
+func (l *Launcher) Claims(_ context.Context, hub, user string) ([]Claim, error) {
+	return nil, errNotBuilt
+}
 
 // DeleteClaims asks for the deletion of a server's claims, or of all claims of the user, and gives those for which it did: none
 // where this launcher may not ask.

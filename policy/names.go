@@ -33,8 +33,8 @@ func (x *server) expandNames() []Denial {
 		*into = name
 	}
 	x.names.Namespace = x.in.Namespace.Name
-	if isTrue(x.s.EnableUserNamespaces) {
-		expand("userNamespaceTemplate", x.s.UserNamespaceTemplate, &x.names.Namespace)
+	if setting, text := x.namespaceSetting(); text != nil {
+		expand(setting, text, &x.names.Namespace)
 	}
 	expand("podNameTemplate", x.s.PodNameTemplate, &x.names.Pod)
 	expand("dnsNameTemplate", x.s.DNSNameTemplate, &x.names.DNS)
@@ -83,8 +83,9 @@ func (x *server) checkNames() []Denial {
 			name, deref(x.s.PodNameTemplate), x.names.Pod, x.in.Identity.User, x.in.Identity.Server))
 	}
 	if x.names.Namespace != x.in.Namespace.Name {
-		denials = append(denials, denyf(NameMismatch, nil, "metadata.namespace",
-			"the pod is in namespace %q, but userNamespaceTemplate gives %q", x.in.Namespace.Name, x.names.Namespace))
+		setting, _ := x.namespaceSetting()
+		denials = append(denials, denyf(NameMismatch, nil, fieldNamespace,
+			"the pod is in namespace %q, but %s gives %q", x.in.Namespace.Name, setting, x.names.Namespace))
 	}
 	if secret := x.in.Identity.EnvSecret; secret != "" && !isEnvSecretOf(secret, x.names.Pod) {
 		denials = append(denials, denyf(IdentityInvalid, nil, "metadata.annotations["+AnnotationEnvSecret+"]",

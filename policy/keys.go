@@ -17,6 +17,12 @@ const (
 	AnnotationEnvKeys         = "slipway.dev/env-keys"
 	// AnnotationApplied is written by the engine: the policies that made the pod, as JSON (Applied).
 	AnnotationApplied = "slipway.dev/applied"
+
+	// LabelClaim is on a claim beside the home: its name in the setting claims.
+	LabelClaim = "slipway.dev/claim"
+	// AnnotationDeleteRequested on a claim asks for it to be deleted. Its value is the user name of the account that asks, which
+	// an admission policy holds it to.
+	AnnotationDeleteRequested = "slipway.dev/delete-requested"
 )
 
 // NotebookContainer is the name of the container that the user's server runs in.

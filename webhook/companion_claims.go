@@ -94,6 +94,9 @@ func (t *companionTerm) createClaim(ctx context.Context, pod *corev1.Pod, claim 
 	if apierrors.IsForbidden(err) || apierrors.IsInvalid(err) { // a quota, or a value that no check of the policy foresaw
 		t.events.pod(ctx, pod, reasonClaimNotMade, fmt.Sprintf("claim %s can't be made: %s", claim.Name, reasonOf(err)))
 	}
+	if apierrors.IsInvalid(err) {
+		return nil // until policy changes, which has the pod seen to again
+	}
 	return fmt.Errorf("make claim %s: %w", claim.Name, err)
 }
 

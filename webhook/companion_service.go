@@ -80,6 +80,9 @@ func (t *companionTerm) createService(ctx context.Context, next task, pod *corev
 		t.events.pod(ctx, pod, reasonServiceNotMade, takenBySomebody(pod.Name))
 	case apierrors.IsForbidden(err), apierrors.IsInvalid(err):
 		t.events.pod(ctx, pod, reasonServiceNotMade, fmt.Sprintf("Service %s can't be made: %s", service.Name, reasonOf(err)))
+		if apierrors.IsInvalid(err) {
+			return nil // until policy changes, which has the pod seen to again
+		}
 	}
 	return fmt.Errorf("make Service %s: %w", service.Name, err)
 }

@@ -53,6 +53,7 @@ type known struct {
 func newCompanions(mgr manager.Manager, k known, log logr.Logger) (*companions, error) {
 	config := rest.CopyConfig(mgr.GetConfig())
 	config.QPS, config.Burst = companionRate, companionBurst
+	config.WarningHandlerWithContext = rest.NoWarnings{} // of the annotation that KubeSpawner writes beside storageClassName, for each claim
 	core, err := coreclient.NewForConfigAndClient(config, mgr.GetHTTPClient())
 	if err != nil {
 		return nil, fmt.Errorf("make a client for claims and Services: %w", err)

@@ -10,6 +10,7 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/slipway-hub/slipway/launcher"
 	"github.com/slipway-hub/slipway/policy"
@@ -25,6 +26,20 @@ func (c *companionTest) class(t *testing.T, expands bool) {
 		ObjectMeta: metav1.ObjectMeta{Name: c.namespace}, Provisioner: "test", AllowVolumeExpansion: &expands,
 	}, metav1.CreateOptions{})
 	require.NoError(t, err)
+	if !expands {
+		return
+	}
+	spec := c.engine(t).Claim.Spec
+	spec.StorageClassName = &c.namespace
+	api := c.Admin.CoreV1().PersistentVolumeClaims(c.namespace)
+	probe, err := api.Create(t.Context(), &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: "probe"}, Spec: spec}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	c.bind(t, probe)
+	require.NoError(t, world.Eventually(t.Context(), func() error { // the API server takes a moment to see the class
+		_, err := api.Patch(t.Context(), "probe", types.MergePatchType, []byte(`{"spec":{"resources":{"requests":{"storage":"1Ti"}}}}`),
+			metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
+		return err
+	}))
 }
 
 // bind does what a provisioner does.

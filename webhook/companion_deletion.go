@@ -79,18 +79,35 @@ func identityOfClaim(claim *corev1.PersistentVolumeClaim) policy.Identity {
 	}
 }
 
-// inUse asks the API server, not the cache: a server that was created a moment ago must not lose its home. why is a server that
-// runs; ending: there is one that was told to stop.
+// inUse says which server keeps a claim from being deleted, in why; ending: there is one that was told to stop.
+//
+// Of the user's own servers the API server is asked, not the cache: one that was created a moment ago must not lose its home. It isn't
+// asked of all servers, of which there may be thousands: another user's that uses the claim is found in the cache, and Kubernetes
+// itself keeps a claim as long as a pod runs with it.
 func (t *companionTerm) inUse(ctx context.Context, claim *corev1.PersistentVolumeClaim) (why string, ending bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, companionTimeout)
 	defer cancel()
 	id := identityOfClaim(claim)
-	pods, err := t.core.Pods(claim.Namespace).List(ctx, metav1.ListOptions{LabelSelector: labels.Set{policy.LabelHub: id.Hub}.String()})
+	own, err := t.core.Pods(claim.Namespace).List(ctx, metav1.ListOptions{
+		LabelSelector: labels.Set{policy.LabelHub: id.Hub, policy.LabelUsername: policy.LabelSlug(id.User)}.String(),
+	})
 	if err != nil {
 		return "", false, fmt.Errorf("look for servers with claim %s: %w", claim.Name, err)
 	}
-	for i := range pods.Items {
-		pod := &pods.Items[i]
+	using, err := t.podsSeen.GetIndexer().ByIndex(byClaim, claim.Namespace+"/"+claim.Name)
+	if err != nil {
+		return "", false, fmt.Errorf("look up servers with claim %s: %w", claim.Name, err)
+	}
+	pods := make([]*corev1.Pod, 0, len(own.Items)+len(using))
+	for i := range own.Items {
+		pods = append(pods, &own.Items[i])
+	}
+	for _, o := range using {
+		if pod := podOf(o); pod.Annotations[policy.AnnotationUsername] != id.User { // the user's own may have gone meanwhile
+			pods = append(pods, pod)
+		}
+	}
+	for _, pod := range pods {
 		same := pod.Annotations[policy.AnnotationUsername] == id.User && pod.Annotations[policy.AnnotationServername] == id.Server
 		switch {
 		case hasEnded(pod) || !same && !slices.Contains(claimNames(pod), claim.Name):

@@ -1,6 +1,6 @@
 """Print, as JSON, the traits that a jupyterhub_config.py gives to KubeSpawner.
 
-    python -m slipway_jupyterhub.traits jupyterhub_config.py
+    python -m slipway_spawner.traits jupyterhub_config.py
 
 The file is loaded as JupyterHub loads it, so any Python in it works. A function stands in the answer as
 {"$callable": NAME, "source": ..., "file": ..., "line": ..., "cel": ...}, the last only where it is plain enough to be
@@ -344,7 +344,7 @@ def main(arguments):
         import traitlets  # noqa: F401
     except ImportError as error:
         print(
-            f"{sys.executable} lacks what a hub needs: {error}; pip install slipway-jupyterhub[kubespawner]",
+            f"{sys.executable} lacks what a hub needs: {error}; pip install slipway-spawner[kubespawner]",
             file=sys.stderr,
         )
         return LACKING

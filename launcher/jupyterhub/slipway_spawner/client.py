@@ -59,7 +59,7 @@ class LauncherClient:
         """Take unix:///PATH or https://HOST:PORT; for the latter a CA bundle and a file with the bearer token."""
         parts = urlsplit(url)
         resolver = None
-        if parts.scheme == "unix":
+        if parts.scheme == "unix" and parts.path.startswith("/") and not parts.netloc:
             self._base, resolver = "http://launcher", _UnixResolver(parts.path)
         elif parts.scheme in ("http", "https") and parts.netloc:
             self._base = url.rstrip("/")

@@ -23,10 +23,10 @@ func TestWhatEachAccountCanI(t *testing.T) {
 		"webhook-self-signed":  {"slipway-webhook", "templates/webhook/rbac.yaml", namespace, nil},
 		"webhook-cert-manager": {"slipway-webhook", "templates/webhook/rbac.yaml", namespace, values{"certificates": values{"mode": "certManager"}}},
 		"launcher": {"slipway-launcher", "templates/launcher/rbac.yaml", "users", values{
-			"launcher": values{"enabled": true, "namespaces": []any{"users", "more-users"}},
+			"launcher": launcher(values{"namespaces": []any{"users", "more-users"}}),
 		}},
 		"launcher-at-home": {"slipway-launcher", "templates/launcher/rbac.yaml", namespace, values{
-			"launcher": values{"enabled": true, "namespaces": []any{"users", "more-users"}},
+			"launcher": launcher(values{"namespaces": []any{"users", "more-users"}}),
 		}},
 	} {
 		t.Run(golden, func(t *testing.T) {

@@ -6,6 +6,21 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
+// Names are those that policy gives a server in the namespace of in, whoever launches it: a launcher has to send the skeleton by the
+// right name. Claims aren't looked at, so the claim's is the template's own. Denials say why the server has no names.
+func (c *Compiled) Names(in Input) (Names, []Denial) {
+	in.anyCaller, in.Claims, in.Claim = true, nil, nil
+	in.Identity.Name, in.Identity.EnvSecret = "", ""
+	x, denials, _ := c.prepare(&in)
+	if len(denials) > 0 {
+		return Names{}, denials
+	}
+	if denials := append(x.compute(), x.expandNames()...); len(denials) > 0 {
+		return Names{}, denials
+	}
+	return x.names, nil
+}
+
 // expandNames gives the server its names, in upstream's order: each may use those before it.
 func (x *server) expandNames() []Denial {
 	var denials []Denial

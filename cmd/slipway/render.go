@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
@@ -89,23 +90,28 @@ func encoder(format string) (func(any) ([]byte, error), error) {
 	return nil, fmt.Errorf("--output %q: the formats are yaml and json", format)
 }
 
-// listOf is the pod and the claim as a v1 List that kubectl takes, after the user's own namespace where the server has one.
+// listOf is the pod, its home claim and its other claims, and the user's own namespace where the server has one, as a v1 List. The
+// pod comes first: scripts rely on it.
 func listOf(result *policy.Result, namespace string, own policy.UserNamespace) (map[string]any, error) {
 	pod := result.Pod.DeepCopy()
 	pod.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Pod"))
 	pod.Namespace = namespace
 	objects := []runtime.Object{pod}
-	if own.Create {
-		objects = []runtime.Object{&corev1.Namespace{
-			TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"},
-			ObjectMeta: metav1.ObjectMeta{Name: own.Name, Labels: own.Labels, Annotations: own.Annotations},
-		}, pod}
-	}
+	claims := result.MoreClaims
 	if result.Claim != nil {
-		claim := result.Claim.DeepCopy()
+		claims = slices.Concat([]*corev1.PersistentVolumeClaim{result.Claim}, claims)
+	}
+	for _, c := range claims {
+		claim := c.DeepCopy()
 		claim.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("PersistentVolumeClaim"))
 		claim.Namespace = namespace
 		objects = append(objects, claim)
+	}
+	if own.Create {
+		objects = append(objects, &corev1.Namespace{
+			TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"},
+			ObjectMeta: metav1.ObjectMeta{Name: own.Name, Labels: own.Labels, Annotations: own.Annotations},
+		})
 	}
 	items := make([]any, len(objects))
 	for i, o := range objects {
@@ -114,7 +120,7 @@ func listOf(result *policy.Result, namespace string, own policy.UserNamespace) (
 			return nil, fmt.Errorf("encode the result: %w", err)
 		}
 		delete(item, "status") // nothing has run yet
-		if own.Create && i == 0 {
+		if _, isNamespace := o.(*corev1.Namespace); isNamespace {
 			delete(item, "spec")
 		}
 		items[i] = item

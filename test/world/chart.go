@@ -36,7 +36,9 @@ func (w *World) installChart(ctx context.Context) error {
 		"launcherAccounts":   []any{map[string]string{"namespace": HubNamespace, "name": HubAccount}},
 		"governedNamespaces": map[string][]string{"podsFrom": {DaemonSetController}, "unmarkBy": {Platform}},
 		"companionAccount":   map[string]string{"name": webhookAccount},
-		"launcher":           map[string]any{"clusterWide": true, "userNamespaces": true, "userNamespacePolicy": UserNamespacePolicy},
+		"launcher": map[string]any{
+			"deleteClaims": true, "clusterWide": true, "userNamespaces": true, "userNamespacePolicy": UserNamespacePolicy,
+		},
 	})
 	if err != nil {
 		return err

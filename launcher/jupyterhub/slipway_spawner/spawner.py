@@ -16,7 +16,7 @@ from traitlets import Bool, Dict, Integer, Unicode, Union, default
 from traitlets import Callable as CallableTrait
 
 from . import form, refusal, request
-from .answers import Server, Step
+from .answers import Offer, Server, Step
 from .client import LauncherClient, LauncherError
 from .overview import Overview
 from .patience import persist
@@ -74,6 +74,9 @@ class SlipwaySpawner(Spawner):  # type: ignore[misc] # JupyterHub has no types
         True,
         help="Whether the pod of a server that ended by itself is deleted. If not, it stays until the next start.",
     ).tag(config=True)
+
+    # JupyterHub's own, a list or a function.
+    ssl_alt_names: Any
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -138,16 +141,27 @@ class SlipwaySpawner(Spawner):  # type: ignore[misc] # JupyterHub has no types
 
     async def profiles_form(self) -> str:
         """Give the form with the profiles that policy has for this user; empty where there is nothing to choose."""
-        try:
-            profiles = await self.launcher.profiles(
-                self.user.name, self.name, groups=self._groups, user_id=self.user.id, namespace=self.namespace
-            )
-        except LauncherError as error:
-            raise refusal.of(error) from error
+        profiles = (await self._offer()).profiles
         if not profiles and self.orm_spawner:
             # What was chosen when there were profiles can't be changed any more, and would be denied forever.
             self.orm_spawner.user_options = {}
         return form.render(profiles, self.user_options or {})
+
+    async def _offer(self) -> Offer:
+        try:
+            return await self.launcher.offer(
+                self.user.name, self.name, groups=self._groups, user_id=self.user.id, namespace=self.namespace
+            )
+        except LauncherError as error:
+            raise refusal.of(error) from error
+
+    async def create_certs(self) -> dict[str, str]:
+        """Make the certificate of internal TLS, for the host name that policy gives the server."""
+        if not self.ssl_alt_names or self.ssl_alt_names == self.trusted_alt_names:
+            dns_name = (await self._offer()).dns_name
+            if dns_name:
+                self.ssl_alt_names = [*self.trusted_alt_names, f"DNS:{dns_name}"]
+        return await maybe_future(super().create_certs())  # type: ignore[no-any-return]
 
     async def start(self) -> str:
         """Start the server, and give the URL where it listens."""

@@ -339,23 +339,31 @@ class SlipwaySpawner(Spawner):  # type: ignore[misc] # JupyterHub has no types
 
     async def stop(self, now: bool = False) -> None:
         """Stop the server, and wait until its pod is gone."""
+        grace = 0 if now else self.delete_grace_period
         try:
-            await asyncio.wait_for(
-                persist(lambda: self._stop(0 if now else self.delete_grace_period), self._wait_for_launcher),
-                self.start_timeout,
-            )
+            stopped = persist(lambda: self._stop(grace), self._wait_for_launcher)
+            await asyncio.wait_for(stopped, self.start_timeout)
+            await self._check_that_it_ends()
         except asyncio.TimeoutError as error:
-            raise refusal.outage(f"The server didn't stop within {self.start_timeout} seconds") from error
+            raise self._not_stopped(refusal.outage(f"It didn't end within {self.start_timeout} seconds")) from error
         except LauncherError as error:
-            raise refusal.of(error) from error
-        if self._state.foreign and await self._answers():
-            namespace, pod = self._state.pod.split("/")
-            sentence = (
-                "KubeSpawner started this server without the label slipway.dev/hub, so only an administrator "
-                "can stop it: "
-                f"kubectl delete pod -n {namespace} {pod}"
-            )
-            raise refusal.refusal(sentence, reason="NotOurs", status=409)
+            raise self._not_stopped(refusal.of(error)) from error
+
+    def _not_stopped(self, error: HTTPError) -> HTTPError:
+        # JupyterHub takes the server for stopped, and keeps the error to itself.
+        self.log.error("The server of %s wasn't stopped: %s", self._log_name, refusal.sentence_of(error))
+        return error
+
+    async def _check_that_it_ends(self) -> None:
+        """Refuse to call a server stopped that KubeSpawner started and the launcher doesn't see."""
+        if not self._state.foreign or not await self._answers():
+            return
+        namespace, pod = self._state.pod.split("/")
+        sentence = (
+            "KubeSpawner started it without the label slipway.dev/hub, so only an administrator can stop it: "
+            f"kubectl delete pod -n {namespace} {pod}"
+        )
+        raise self._not_stopped(refusal.refusal(sentence, reason="NotOurs", status=409))
 
     async def _stop(self, grace: int | None) -> None:
         while await self.launcher.stop(self.user.name, self.name, grace=grace, wait=STOP_WAIT):

@@ -290,12 +290,13 @@ async def test_server_with_a_home_of_its_own_keeps_its_name(hub):
     assert "lab" in lab.user.orm_spawners
 
 
-async def test_token_of_the_server_is_in_no_log_and_in_no_state(hub, capfd):
+async def test_token_of_the_server_is_in_no_log_and_in_no_state(hub):
     server = await start(hub, "alice")
     token = server.api_token
     assert len(token) > 20
     await server.user.stop()
-    logged = capfd.readouterr().err
+    logged = "\n".join(hub.logged)
     assert "User alice took" in logged
+    assert "Finished stopping alice" in logged
     assert token not in logged
     assert token not in json.dumps(server.get_state())

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import socket
 import sys
@@ -55,10 +56,16 @@ class Hub(JupyterHub):
     def load_config_file(self, *_args, **_kwargs):
         pass
 
-    def init_logging(self):
-        super().init_logging()
-        self.log.propagate = True
-        self.log.handlers.clear()
+    def _configure_logging(self):
+        # The logs of the hub and its spawners, as lines.
+        self.logged = []
+        handler = logging.Handler()
+        handler.emit = lambda record: self.logged.append(handler.format(record))
+        for name in ("Hub", "traitlets"):
+            logger = logging.getLogger(name)
+            logger.handlers[:] = [handler]
+            logger.setLevel(logging.DEBUG)
+            logger.disabled = False
 
 
 def settings(folder, port, **more):

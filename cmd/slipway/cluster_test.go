@@ -33,9 +33,11 @@ apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata: {name: launcher}
 rules:
-  - {apiGroups: [""], resources: [pods], verbs: [create, get, list, watch]}
+  - {apiGroups: [""], resources: [pods], verbs: [create, get, list, watch, delete]}
+  - {apiGroups: [""], resources: [secrets], verbs: [create]}
+  - {apiGroups: [""], resources: [events], verbs: [list, watch]}
   - {apiGroups: [""], resources: [namespaces, nodes, persistentvolumeclaims], verbs: [get, list]}
-  - {apiGroups: [slipway.dev], resources: [spawnpolicies, clusterspawnpolicies], verbs: [list]}
+  - {apiGroups: [slipway.dev], resources: [spawnpolicies, clusterspawnpolicies], verbs: [list, watch]}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
@@ -89,6 +91,7 @@ func TestCommandsOnACluster(t *testing.T) {
 		assert.Equal(t, exitGood, got.code, got.err)
 		assert.Equal(t, "pod/jupyter-alice---3bc51062\n", got.out)
 	})
+	t.Run("a server's life from the terminal", func(t *testing.T) { lifeOfAServer(t, c) })
 	t.Run("launch waits until the pod is admitted where there is no node", func(t *testing.T) {
 		got := slipway(t, "", launch...)
 		assert.Equal(t, exitGood, got.code, got.err)
@@ -103,6 +106,43 @@ func TestCommandsOnACluster(t *testing.T) {
 		assert.Equal(t, exitFailed, got.code)
 		assert.Contains(t, got.err, "deadline")
 	})
+}
+
+// lifeOfAServer is after hub and pod name came from the policies; the garbage collector doesn't run here.
+func lifeOfAServer(t *testing.T, c *kube.Cluster) {
+	t.Helper()
+	carol := strings.Fields("-n data101 --hub campus --user carol")
+	got := slipway(t, "", append([]string{"launch", "--until", "admitted", "--env", "JUPYTERHUB_API_TOKEN=sesame"}, carol...)...)
+	require.Equal(t, exitGood, got.code, got.err)
+	assert.Equal(t, "pod/jupyter-carol\n", got.out)
+	assert.Contains(t, got.err, "What policy gave the pod")
+	assert.Contains(t, got.err, "+ container notebook: ")
+	assert.NotContains(t, got.err, "sesame")
+	secret := strings.Fields("get secret -n data101 -o jsonpath={.items[?(@.metadata.ownerReferences[0].name==\"jupyter-carol\")].data.JUPYTERHUB_API_TOKEN}")
+	token, err := c.Kubectl(t.Context(), nil, secret...)
+	require.NoError(t, err)
+	assert.Equal(t, "c2VzYW1l", token)
+
+	got = slipway(t, "", "list", "-n", "data101")
+	require.Equal(t, exitGood, got.code, got.err)
+	assert.Regexp(t, `data101 +campus +carol +Pending +\S+ +jupyter-carol +Waiting for a node`, got.out)
+	got = slipway(t, "", "list", "-n", "data101", "-o", "json")
+	assert.Contains(t, got.out, `"user": "carol"`)
+	got = slipway(t, "", append([]string{"events"}, carol...)...)
+	assert.Equal(t, exitGood, got.code, got.err)
+	got = slipway(t, "", append([]string{"stop"}, carol...)...)
+	assert.Equal(t, exitGood, got.code, got.err)
+	assert.Equal(t, "Stopped\n", got.err)
+	got = slipway(t, "", append([]string{"stop"}, carol...)...)
+	assert.Equal(t, exitGood, got.code, got.err)
+	assert.Equal(t, "It isn't running\n", got.err)
+	got = slipway(t, "", append([]string{"events"}, carol...)...)
+	assert.Equal(t, exitFailed, got.code)
+
+	t.Setenv("KUBECONFIG", c.Kubeconfig())
+	got = slipway(t, "", "list", "-n", "data101", "--orphans")
+	assert.Equal(t, exitDenied, got.code, got.err)
+	assert.Regexp(t, `data101 +Secret +jupyter-carol-env-[a-z0-9]{8} +its pod is gone`, got.out)
 }
 
 // tutorRights are for one namespace, but for the policies of the cluster, which concern it too.

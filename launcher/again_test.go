@@ -55,6 +55,7 @@ func onFakes(t *testing.T, client *fake.Clientset, changes ...func(*launcher.Con
 			UserInfo: authenticationv1.UserInfo{Username: "system:serviceaccount:jupyter:hub"},
 		}}, nil
 	})
+	client.PrependReactor("create", "pods", withUID)
 	require.NoError(t, client.Tracker().Add(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "research"}}))
 	l, err := launcher.New(config)
 	require.NoError(t, err)
@@ -63,6 +64,16 @@ func onFakes(t *testing.T, client *fake.Clientset, changes ...func(*launcher.Con
 	go func() { ended <- l.Run(ctx) }()
 	t.Cleanup(func() { assert.NoError(t, <-ended) })
 	return l
+}
+
+// withUID gives each pod one, as an API server does.
+func withUID(a clienttesting.Action) (bool, runtime.Object, error) {
+	if create, ok := a.(clienttesting.CreateAction); ok {
+		if pod, ok := create.GetObject().(*corev1.Pod); ok {
+			pod.UID = "1"
+		}
+	}
+	return false, nil, nil
 }
 
 var aliceOnce = launcher.Request{Key: launcher.Key{Hub: "main", User: "alice"}, StartID: "one", Env: map[string]string{"TOKEN": "x"}}

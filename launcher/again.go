@@ -81,7 +81,8 @@ func outOfTime(ctx context.Context, last error) error {
 	if errors.Is(last, cause) || errors.Is(last, errTaken) || errors.Is(last, ctx.Err()) {
 		return cause
 	}
-	return fmt.Errorf("%w; the last answer was: %s", cause, last)
+	// What was answered last isn't why it ended, so it is told but can't be asked for.
+	return fmt.Errorf("%w; the last answer was: %s", cause, last.Error())
 }
 
 // waitingAgain tells the user what a start waits for.

@@ -60,82 +60,85 @@ func unscheduled(message string) corev1.PodStatus {
 	}}}
 }
 
+// serverStates are all that a server's pod can show, and what is said of each.
+var serverStates = map[string]struct {
+	status   corev1.PodStatus
+	state    State
+	hopeless bool
+	exitCode *int32
+	says     string
+}{
+	"no room": {
+		unscheduled("0/3 nodes are available: 3 Insufficient memory. preemption: 0/3 nodes are available: 3 No preemption victims found for incoming pod."),
+		Pending, false, nil, "No node has room for this server now; it starts when one has: 0/3 nodes are available: 3 Insufficient memory",
+	},
+	"no fitting node": {
+		unscheduled("0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector."),
+		Pending, false, nil, "No node can take this server yet: 0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector",
+	},
+	"a claim without a volume": {
+		unscheduled("0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."),
+		Pending, false, nil, "A claim of this server isn't bound to a volume yet: 0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims",
+	},
+	"no claim": {
+		unscheduled(`0/1 nodes are available: persistentvolumeclaim "claim-alice" not found.`),
+		Pending, false, nil, `A claim of this server isn't there yet: 0/1 nodes are available: persistentvolumeclaim "claim-alice" not found`,
+	},
+	"just scheduled": {corev1.PodStatus{Phase: corev1.PodPending}, Pending, false, nil, "Waiting for a node"},
+	"creating":       {withNotebook(corev1.PodPending, waitsFor("ContainerCreating", ""), none), Pending, false, nil, "Waiting for a node"},
+	"no such image": {
+		withNotebook(corev1.PodPending, waitsFor("ImagePullBackOff", `Back-off pulling image "lab:1": not found.`), none),
+		Pending, false, nil, `The image lab:1 can't be pulled: Back-off pulling image "lab:1": not found`,
+	},
+	"an impossible image": {
+		withNotebook(corev1.PodPending, waitsFor("InvalidImageName", "couldn't parse"), none),
+		Failed, true, nil, `The image name "lab:1" of container notebook isn't valid: policy has to name another`,
+	},
+	"an image never pulled": {
+		withNotebook(corev1.PodPending, waitsFor("ErrImageNeverPull", ""), none),
+		Failed, true, nil, "The image lab:1 isn't on the node, and policy says that it is never pulled",
+	},
+	"before the Secret": {
+		withNotebook(corev1.PodPending, waitsFor("CreateContainerConfigError", `secret "jupyter-alice-env-x7k2m9qa" not found`), none),
+		Pending, false, nil, `Container notebook can't be set up: secret "jupyter-alice-env-x7k2m9qa" not found`,
+	},
+	"without another Secret": {
+		withNotebook(corev1.PodPending, waitsFor("CreateContainerConfigError", `secret "course" not found`), none),
+		Failed, true, nil, `Container notebook can't be set up: secret "course" not found`,
+	},
+	"a restart without its map": {
+		withNotebook(corev1.PodRunning, waitsFor("CreateContainerConfigError", `configmap "course" not found`), endedWith(1, "Error", "")),
+		Pending, true, nil, `Container notebook can't be set up: configmap "course" not found`,
+	},
+	"crashing": {
+		withNotebook(corev1.PodRunning, waitsFor("CrashLoopBackOff", "back-off 10s"), endedWith(3, "Error", "no such module")),
+		Pending, false, nil, "Container notebook ended with exit code 3: no such module, and is tried again",
+	},
+	"too little memory": {
+		withNotebook(corev1.PodRunning, waitsFor("CrashLoopBackOff", "back-off 10s"), endedWith(137, "OOMKilled", "")),
+		Pending, true, nil, "The server used more memory than its limit of 2Gi and was killed, and is tried again",
+	},
+	"ended by itself":                 {withNotebook(corev1.PodRunning, endedWith(0, "Completed", ""), none), Stopped, false, new(int32(0)), "Container notebook ended with exit code 0"},
+	"ended while it waits for others": {withNotebook(corev1.PodPending, endedWith(2, "Error", ""), none), Pending, false, nil, "Container notebook ended with exit code 2"},
+	"killed for memory":               {withNotebook(corev1.PodFailed, endedWith(137, "OOMKilled", ""), none), Stopped, true, new(int32(137)), "The server used more memory than its limit of 2Gi and was killed"},
+	"evicted": {
+		corev1.PodStatus{Phase: corev1.PodFailed, Reason: "Evicted", Message: "The node was low on resource: memory. "},
+		Stopped, false, new(int32(1)), "The server's pod ended: Evicted: The node was low on resource: memory",
+	},
+	"failed without words": {corev1.PodStatus{Phase: corev1.PodFailed}, Stopped, false, new(int32(1)), "The server's pod ended, and says no more than Failed"},
+	"init container fails": {withInit(corev1.PodFailed, endedWith(4, "Error", ""), none), Stopped, false, new(int32(1)), "Init container prepare ended with exit code 4"},
+	"init container crashes": {
+		withInit(corev1.PodPending, waitsFor("CrashLoopBackOff", "back-off"), endedWith(4, "Error", "")),
+		Pending, false, nil, "Init container prepare ended with exit code 4, and is tried again",
+	},
+	"running": {withNotebook(corev1.PodRunning, corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}, none), Running, false, nil, ""},
+}
+
+var none corev1.ContainerState
+
 // One sentence for each state that a server can be in; progress says whether a start fails for it at once.
 func TestEachStateHasOneSentence(t *testing.T) {
-	var none corev1.ContainerState
-	runs := corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}
-	for name, c := range map[string]struct {
-		status   corev1.PodStatus
-		state    State
-		hopeless bool
-		exitCode *int32
-		says     string
-	}{
-		"no room": {
-			unscheduled("0/3 nodes are available: 3 Insufficient memory. preemption: 0/3 nodes are available: 3 No preemption victims found for incoming pod."),
-			Pending, false, nil, "No node has room for this server now; it starts when one has: 0/3 nodes are available: 3 Insufficient memory",
-		},
-		"no fitting node": {
-			unscheduled("0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector."),
-			Pending, false, nil, "No node can take this server yet: 0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector",
-		},
-		"a claim without a volume": {
-			unscheduled("0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."),
-			Pending, false, nil, "A claim of this server isn't bound to a volume yet: 0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims",
-		},
-		"no claim": {
-			unscheduled(`0/1 nodes are available: persistentvolumeclaim "claim-alice" not found.`),
-			Pending, false, nil, `A claim of this server isn't there yet: 0/1 nodes are available: persistentvolumeclaim "claim-alice" not found`,
-		},
-		"just scheduled": {corev1.PodStatus{Phase: corev1.PodPending}, Pending, false, nil, "Waiting for a node"},
-		"creating":       {withNotebook(corev1.PodPending, waitsFor("ContainerCreating", ""), none), Pending, false, nil, "Waiting for a node"},
-		"no such image": {
-			withNotebook(corev1.PodPending, waitsFor("ImagePullBackOff", `Back-off pulling image "lab:1": not found.`), none),
-			Pending, false, nil, `The image lab:1 can't be pulled: Back-off pulling image "lab:1": not found`,
-		},
-		"an impossible image": {
-			withNotebook(corev1.PodPending, waitsFor("InvalidImageName", "couldn't parse"), none),
-			Failed, true, nil, `The image name "lab:1" of container notebook isn't valid: policy has to name another`,
-		},
-		"an image never pulled": {
-			withNotebook(corev1.PodPending, waitsFor("ErrImageNeverPull", ""), none),
-			Failed, true, nil, "The image lab:1 isn't on the node, and policy says that it is never pulled",
-		},
-		"before the Secret": {
-			withNotebook(corev1.PodPending, waitsFor("CreateContainerConfigError", `secret "jupyter-alice-env-x7k2m9qa" not found`), none),
-			Pending, false, nil, `Container notebook can't be set up: secret "jupyter-alice-env-x7k2m9qa" not found`,
-		},
-		"without another Secret": {
-			withNotebook(corev1.PodPending, waitsFor("CreateContainerConfigError", `secret "course" not found`), none),
-			Failed, true, nil, `Container notebook can't be set up: secret "course" not found`,
-		},
-		"a restart without its map": {
-			withNotebook(corev1.PodRunning, waitsFor("CreateContainerConfigError", `configmap "course" not found`), endedWith(1, "Error", "")),
-			Pending, true, nil, `Container notebook can't be set up: configmap "course" not found`,
-		},
-		"crashing": {
-			withNotebook(corev1.PodRunning, waitsFor("CrashLoopBackOff", "back-off 10s"), endedWith(3, "Error", "no such module")),
-			Pending, false, nil, "Container notebook ended with exit code 3: no such module, and is tried again",
-		},
-		"too little memory": {
-			withNotebook(corev1.PodRunning, waitsFor("CrashLoopBackOff", "back-off 10s"), endedWith(137, "OOMKilled", "")),
-			Pending, true, nil, "The server used more memory than its limit of 2Gi and was killed, and is tried again",
-		},
-		"ended by itself":                 {withNotebook(corev1.PodRunning, endedWith(0, "Completed", ""), none), Stopped, false, new(int32(0)), "Container notebook ended with exit code 0"},
-		"ended while it waits for others": {withNotebook(corev1.PodPending, endedWith(2, "Error", ""), none), Pending, false, nil, "Container notebook ended with exit code 2"},
-		"killed for memory":               {withNotebook(corev1.PodFailed, endedWith(137, "OOMKilled", ""), none), Stopped, true, new(int32(137)), "The server used more memory than its limit of 2Gi and was killed"},
-		"evicted": {
-			corev1.PodStatus{Phase: corev1.PodFailed, Reason: "Evicted", Message: "The node was low on resource: memory. "},
-			Stopped, false, new(int32(1)), "The server's pod ended: Evicted: The node was low on resource: memory",
-		},
-		"failed without words": {corev1.PodStatus{Phase: corev1.PodFailed}, Stopped, false, new(int32(1)), "The server's pod ended, and says no more than Failed"},
-		"init container fails": {withInit(corev1.PodFailed, endedWith(4, "Error", ""), none), Stopped, false, new(int32(1)), "Init container prepare ended with exit code 4"},
-		"init container crashes": {
-			withInit(corev1.PodPending, waitsFor("CrashLoopBackOff", "back-off"), endedWith(4, "Error", "")),
-			Pending, false, nil, "Init container prepare ended with exit code 4, and is tried again",
-		},
-		"running": {withNotebook(corev1.PodRunning, runs, none), Running, false, nil, ""},
-	} {
+	for name, c := range serverStates {
 		t.Run(name, func(t *testing.T) {
 			server, why := serverOf(aPod(c.status), isHopeless(DefaultHopeless))
 			assert.Equal(t, c.state, server.State)

@@ -2,7 +2,7 @@ package launcher
 
 import "errors"
 
-// ErrNotFound: no pod of this server is there.
+// ErrNotFound says that no pod of this server is there.
 var ErrNotFound = errors.New("this server isn't running: no pod of it is there")
 
 // Failure is why a server can't start, or didn't, in one sentence, where it isn't policy that refuses it.

@@ -152,7 +152,7 @@ func (l *Launcher) Ready() error {
 	return l.alive.check()
 }
 
-// ErrNotReady: not all pods and policies are read yet, so that nothing can be said.
+// ErrNotReady says that not all pods and policies are read yet, so that nothing can be said.
 var ErrNotReady = errors.New("not all pods and policies are read yet: try again in a moment")
 
 func (l *Launcher) syncedNow() error {

@@ -3,6 +3,7 @@ package launcher
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -21,10 +22,8 @@ const AllHubs = "*"
 
 // hubSelector selects the pods of the hubs.
 func hubSelector(hubs []string) string {
-	for _, hub := range hubs {
-		if hub == AllHubs {
-			return policy.LabelHub
-		}
+	if slices.Contains(hubs, AllHubs) {
+		return policy.LabelHub
 	}
 	return policy.LabelHub + " in (" + strings.Join(hubs, ",") + ")"
 }

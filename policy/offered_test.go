@@ -56,13 +56,7 @@ func TestWhatIsOfferedIsAdmitted(t *testing.T) {
 		for _, o := range offered {
 			in.Identity.Profile, in.Identity.Options = o.Slug, map[string]string{}
 			unanswered := notebook(fitted(t, c, in).Pod)
-			for _, option := range o.Options {
-				for _, choice := range option.Choices {
-					if choice.Default {
-						in.Identity.Options[option.Name] = choice.Name
-					}
-				}
-			}
+			in.Identity.Options = defaultsOf(o)
 			assert.Equal(t, unanswered, notebook(fitted(t, c, in).Pod), o.Slug)
 			for _, option := range o.Options {
 				for _, choice := range option.Choices {
@@ -72,6 +66,18 @@ func TestWhatIsOfferedIsAdmitted(t *testing.T) {
 			}
 		}
 	}
+}
+
+func defaultsOf(o Offered) map[string]string {
+	answers := map[string]string{}
+	for _, option := range o.Options {
+		for _, choice := range option.Choices {
+			if choice.Default {
+				answers[option.Name] = choice.Name
+			}
+		}
+	}
+	return answers
 }
 
 func TestNothingIsOfferedToWhomPolicyRefuses(t *testing.T) {

@@ -170,6 +170,9 @@ func TestStartHandsEverythingOn(t *testing.T) {
 		Timeout: 90 * time.Second,
 	}, l.request)
 
+	ask(t, handler(t, l), http.MethodPut, "/v1/hubs/main/users/alice/server", `{"startId": "s", "userId": 7.0, "timeoutSeconds": 9e1}`)
+	assert.Equal(t, int64(7), *l.request.UserID)
+	assert.Equal(t, 90*time.Second, l.request.Timeout)
 	ask(t, handler(t, l), http.MethodPut, "/v1/hubs/main/users/alice/server", `{"startId": "s", "groups": null, "userId": null, "env": null}`)
 	assert.Equal(t, launcher.Request{Key: launcher.Key{Hub: "main", User: "alice"}, StartID: "s"}, l.request, "null is left out")
 }

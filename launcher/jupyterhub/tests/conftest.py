@@ -4,6 +4,7 @@ import tempfile
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 import pytest
 from world import free_port, notebooks, running_hub
 
@@ -18,24 +19,18 @@ class Launcher:
         self.socket, self.port = f"{folder}/launcher.sock", port
         # Takes the notebook servers away.
         self.silence = None
-        policies = folder / "policies"
-        policies.mkdir()
+        self._policies = folder / "policies"
+        self._policies.mkdir()
         for policy in POLICIES.glob("*.yaml"):
             # Policy says where the server listens: not at the port that the hub would take.
-            text = policy.read_text().replace("port: 8888", f"port: {port}")
-            (policies / policy.name).write_text(text)
-        self._command = [
-            program,
-            "--socket",
-            self.socket,
-            "--policies",
-            policies,
-            "--hub",
-            "main",
-            "--namespace",
-            NAMESPACE,
-        ]
+            self.put(policy.name, policy.read_text().replace("port: 8888", f"port: {port}"))
+        options = {"socket": self.socket, "policies": self._policies, "hub": "main", "namespace": NAMESPACE}
+        self._command = [program, *(f"--{name}={value}" for name, value in options.items())]
         self._process = None
+
+    def put(self, name, policy):
+        """Write a policy, for the next start of the launcher."""
+        (self._policies / name).write_text(policy)
 
     @property
     def url(self):
@@ -44,6 +39,12 @@ class Launcher:
     async def start(self):
         self._process = await asyncio.create_subprocess_exec(*self._command, stdout=asyncio.subprocess.PIPE)
         assert await self._process.stdout.readline() == b"ready\n"
+
+    async def objects(self, kind):
+        """Give what is in the cluster."""
+        async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(self.socket)) as session:
+            answer = await session.get("http://launcher/fake/objects")
+            return (await answer.json())[kind]
 
     async def stop(self):
         if self._process:

@@ -239,9 +239,9 @@ func TestProfilesAreThoseOfTheUser(t *testing.T) {
 	assert.JSONEq(t, `{"profiles":[]}`, body)
 	assert.Equal(t, launcher.Request{Key: launcher.Key{Hub: "main", User: "alice"}}, l.request)
 
-	l.offer.Profiles = []policy.Offered{{Slug: "gpu", DisplayName: "GPU", Default: true}}
+	l.offer = launcher.Offer{Profiles: []policy.Offered{{Slug: "gpu", DisplayName: "GPU", Default: true}}, DNS: "jupyter-alice--gpu.research"}
 	_, body = ask(t, handler(t, l), http.MethodGet, "/v1/hubs/main/users/alice/profiles?group=a%2Cb&group=c&server=gpu&namespace=research&userId=0", "")
-	assert.JSONEq(t, `{"profiles":[{"slug":"gpu","displayName":"GPU","default":true}]}`, body)
+	assert.JSONEq(t, `{"profiles":[{"slug":"gpu","displayName":"GPU","default":true}],"dnsName":"jupyter-alice--gpu.research"}`, body)
 	assert.Equal(t, launcher.Request{
 		Key: launcher.Key{Hub: "main", User: "alice", Name: "gpu"}, Namespace: "research", Groups: []string{"a,b", "c"}, UserID: new(int64(0)),
 	}, l.request)

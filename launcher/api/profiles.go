@@ -43,5 +43,5 @@ func (h *Handler) profiles(ctx context.Context, in *profilesInput) (*answered[Pr
 	if profiles == nil {
 		profiles = []policy.Offered{}
 	}
-	return &answered[Profiles]{http.StatusOK, Profiles{profiles}}, nil
+	return &answered[Profiles]{http.StatusOK, Profiles{profiles, offer.DNS}}, nil
 }

@@ -77,6 +77,7 @@ func stepOf(s launcher.Step) Step {
 // Profiles are those that a user may choose from.
 type Profiles struct {
 	Profiles []policy.Offered `json:"profiles" doc:"In their order; none where there is nothing to choose."`
+	DNSName  string           `json:"dnsName,omitempty" doc:"The host name that the server is going to have, for the certificate of internal TLS." example:"jupyter-alice.research.svc.cluster.local"`
 }
 
 // Claim is a home, or another claim of a user.

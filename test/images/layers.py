@@ -1,7 +1,7 @@
 """The layers of the test's images, each made once: a minimal Debian, what pip installs, and Node.js with the proxy.
 
-None has a time or an order of this machine in it, so what goes in decides the bytes, but for Debian's packages: those are
-the newest of the release that this machine runs.
+None has a time or an order of this machine in it, so what goes in decides the bytes, but for Debian's packages: those
+are the newest of the release that this machine runs.
 """
 
 import fcntl
@@ -69,12 +69,12 @@ def python(debian: Layer, folder: Path) -> Layer:
     )
 
 
-# By Debian's Python, in the root of the image, so that the scripts name the right interpreter. A pip is among the wheels. What
-# is compiled is valid whatever time its source has.
+# By Debian's Python, in the root of the image, so that the scripts name the right interpreter. A pip is among the
+# wheels. What is compiled is valid whatever time its source has.
 INSTALL = f"""
 python3 -m venv --without-pip {ENVIRONMENT}
-{ENVIRONMENT}/bin/python "$(echo /wheels/pip-*.whl)/pip" install --isolated --quiet --no-index --find-links /wheels --no-deps \\
-  --require-hashes --no-compile --requirement /wheels/requirements.txt
+{ENVIRONMENT}/bin/python "$(echo /wheels/pip-*.whl)/pip" install --isolated --quiet --no-index --find-links /wheels \\
+  --no-deps --require-hashes --no-compile --requirement /wheels/requirements.txt
 {ENVIRONMENT}/bin/python -m compileall -q --invalidation-mode unchecked-hash {ENVIRONMENT}/lib
 """
 

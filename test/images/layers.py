@@ -26,10 +26,9 @@ DEBIAN = ["python3", "python3-venv"]
 # Nobody reads these in a container.
 LEFT_OUT = ["/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*"]
 # The user of Jupyter's own images.
-JOVYAN = """
-echo 'jovyan:x:1000:100::/home/jovyan:/bin/bash' >>"$1/etc/passwd"
-mkdir --parents "$1/home/jovyan"
-chown 1000:100 "$1/home/jovyan"
+JOVYAN = """\
+echo 'jovyan:x:1000:100::/home/jovyan:/bin/bash' >>"$1/etc/passwd" && \
+mkdir --parents "$1/home/jovyan" && chown 1000:100 "$1/home/jovyan"\
 """
 
 

@@ -20,8 +20,8 @@ import (
 const (
 	// jupyterImages is what test/images/build.py makes.
 	jupyterImages = root + "/dist/jupyter.tar"
-	// hubPassword is everybody's, as testdata/hub/hub.yaml says.
-	hubPassword = "of-everybody"
+	// hubPassword is as good as any other.
+	hubPassword = "open sesame"
 )
 
 // jupyterHub is a real one, in a namespace of its own, with a browser in front of it.

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 # Where a layer's programs are in the image.
 ENVIRONMENT, PROXY = "/opt/jupyter", "/opt/proxy"
 
-DEBIAN = ["python3", "python3-venv"]
+DEBIAN = ["python3", "python3-venv", "libstdc++6"]  # the last is for Node.js
 # Nobody reads these in a container.
 LEFT_OUT = ["/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*"]
 # The user of Jupyter's own images.

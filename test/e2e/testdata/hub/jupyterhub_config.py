@@ -18,7 +18,6 @@ c.ConfigurableHTTPProxy.should_start = False
 c.ConfigurableHTTPProxy.api_url = f"http://{os.environ['PROXY_API_SERVICE_HOST']}:8001"
 
 c.JupyterHub.authenticator_class = "dummy"
-c.DummyAuthenticator.password = os.environ["DUMMY_PASSWORD"]
 c.Authenticator.allow_all = True
 c.Authenticator.admin_users = {"root"}
 c.JupyterHub.load_groups = {"staff": {"users": ["alice"]}, "students": {"users": ["bob"]}}

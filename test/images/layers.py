@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ from oci import ARCHITECTURE, Layer
 ROOT = Path(__file__).parents[2]
 
 # Where a layer's programs are in the image.
-ENVIRONMENT, PROXY = "/opt/jupyter", "/opt/proxy"
+ENVIRONMENT, PROXY, PLUGIN = "/opt/jupyter", "/opt/proxy", "/opt/slipway"
 
 DEBIAN = ["python3", "python3-venv", "libstdc++6"]  # the last is for Node.js
 # Nobody reads these in a container.
@@ -108,6 +109,25 @@ def proxy(folder: Path) -> Layer:
             _pack(Path(temporary), PROXY, out)
 
     return _cached("the proxy", "a minute", make, *(file.read_text() for file in inputs))
+
+
+def plugin(folder: Path) -> Layer:
+    """The wheel of a Python project that hatchling builds, on a path of its own."""
+    pyenv = [sys.executable, ROOT / "tools" / "pyenv.py", folder / "requirements.txt"]
+    hatchling = Path(subprocess.check_output(pyenv, text=True).strip()) / "hatchling"
+    with tempfile.TemporaryDirectory() as built:
+        subprocess.run(
+            [hatchling, "build", "--target", "wheel", "--directory", built], cwd=folder, check=True, stdout=sys.stderr
+        )
+        (wheel,) = Path(built).glob("*.whl")
+
+        def make(out: Path) -> None:
+            with tempfile.TemporaryDirectory() as root:
+                with zipfile.ZipFile(wheel) as packages:
+                    packages.extractall(root + PLUGIN)
+                _pack(Path(root), PLUGIN, out)
+
+        return _cached("our plugin", "a second", make, hashlib.sha256(wheel.read_bytes()).hexdigest())
 
 
 def _debian_sources() -> str:

@@ -96,8 +96,9 @@ release: ## a release of the tag that is checked out; takes cosign, GITHUB_TOKEN
 	@$(RELEASE) release --clean
 
 .PHONY: generate
-generate: ## the CRDs and the deepcopy code, from policy/v1alpha1; the chart's README, from its values
+generate: ## the CRDs and the deepcopy code, from policy/v1alpha1; the API's description, from its types; the chart's README, from its values
 	$(TOOL) controller-gen object paths=./policy/v1alpha1 crd:maxDescLen=200 output:crd:dir=charts/slipway/files/crds
+	go run ./cmd/slipway-launcher openapi > launcher/api/openapi.yaml
 	$(CHART_TOOL) helm-docs --chart-search-root charts --sort-values-order file --skip-version-footer --log-level warning
 
 .PHONY: verify
@@ -105,7 +106,7 @@ verify: ## a check that generated files and go.mod files are current
 	@test/verify.sh
 
 .PHONY: lint
-lint: ## golangci-lint, ruff, shellcheck, helm lint
+lint: ## golangci-lint, ruff, mypy, shellcheck, helm lint
 	@$(LINT) run ./...
 	@$(LINT) run --build-tags e2e,full ./test/cluster/kube ./test/e2e ./test/certificates ./test/observability
 	@for module in test/cluster/programs/*/ tools/images/; do (cd "$$module" && $(LINT) run --config $(CURDIR)/.golangci.yml --build-tags remove_all_sd ./...); done
@@ -113,6 +114,8 @@ lint: ## golangci-lint, ruff, shellcheck, helm lint
 	@tools=$$($(PYTHON_TOOLS)); \
 		"$$tools/ruff" check --quiet .; \
 		"$$tools/ruff" format --quiet --diff .; \
+		hub=$$(python3 tools/pyenv.py launcher/jupyterhub/requirements.txt); \
+		(cd launcher/jupyterhub && "$$hub/mypy" --no-error-summary); \
 		git ls-files -z --cached --others --exclude-standard '*.sh' .ci/run | xargs -0 "$$tools/shellcheck"
 
 .PHONY: clean

@@ -22,7 +22,7 @@ type templates struct {
 
 // nameTemplates are the settings that name things; they are expanded first, one after the other.
 var nameTemplates = []string{
-	"podNameTemplate", "pvcNameTemplate", "secretNameTemplate", "dnsNameTemplate", "podConnectIp", "userNamespaceTemplate",
+	"podNameTemplate", "pvcNameTemplate", "secretNameTemplate", "dnsNameTemplate", "podConnectIp", "namespace", "userNamespaceTemplate",
 }
 
 // compileTemplates parses every template of a block; t is the same settings as JSON, whose paths the errors name.
@@ -105,6 +105,8 @@ type server struct {
 	names    Names
 	// ownClaim is the claim's name by the template, which names.Claim is unless another was chosen.
 	ownClaim string
+	// moreClaims are those of the setting claims, in the order of its keys.
+	moreClaims []namedClaim
 	// templates are the plan's, or with those of computed settings.
 	templates templates
 	// groups the user is in.

@@ -170,7 +170,19 @@ func (x *server) podAnnotations() map[string]string {
 	maps.DeleteFunc(annotations, func(key, _ string) bool { return IsIdentityAnnotation(key) })
 	maps.Copy(annotations, x.in.Identity.Annotations())
 	annotations[AnnotationApplied] = x.applied()
+	x.sayWhereToConnect(annotations)
 	return annotations
+}
+
+// sayWhereToConnect notes in a pod's annotations where the hub reaches the server, if that isn't the pod's own address: the hub's
+// side knows the pod alone.
+func (x *server) sayWhereToConnect(annotations map[string]string) {
+	s := x.s
+	delete(annotations, AnnotationConnect)
+	if !isTrue(s.ServicesEnabled) && !isTrue(s.InternalSSL) && deref(s.PodConnectIP) == "" || x.names.DNS == "" || s.Port == nil {
+		return
+	}
+	annotations[AnnotationConnect] = x.origin(x.names.DNS)
 }
 
 // union is sorted.
@@ -182,7 +194,8 @@ func union(a, b []string) []string {
 
 // applied is the value of the annotation that says which policies made the pod.
 func (x *server) applied() string {
-	if x.names.Claim == x.ownClaim && len(x.ownLabelKeys) == 0 && len(x.ownAnnotationKeys) == 0 {
+	renamed := x.renamedClaims()
+	if x.names.Claim == x.ownClaim && len(renamed) == 0 && len(x.ownLabelKeys) == 0 && len(x.ownAnnotationKeys) == 0 {
 		return x.plan.appliedJSON
 	}
 	applied := x.plan.applied
@@ -191,5 +204,6 @@ func (x *server) applied() string {
 	if x.names.Claim != x.ownClaim {
 		applied.Claim = x.names.Claim
 	}
+	applied.Claims = renamed
 	return asJSON(applied)
 }

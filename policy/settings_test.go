@@ -27,10 +27,10 @@ func TestEverySettingThatShapesThePodIsPut(t *testing.T) {
 	elsewhere := []string{
 		"ip", "defaultUrl", "notebookDir", "debug", "disableUserConfig", // become environment
 		"storagePvcEnsure", "storageCapacity", "storageClass", "storageAccessModes", "storageSelector",
-		"storageExtraLabels", "storageExtraAnnotations", // the claim
+		"storageExtraLabels", "storageExtraAnnotations", "claims", // claims
 		"slugScheme", "podNameTemplate", "pvcNameTemplate", "secretNameTemplate", "dnsNameTemplate", "podConnectIp",
 		"handleLegacyNames", "rememberPvcName", "servicesEnabled", // names
-		"enableUserNamespaces", "userNamespaceTemplate", "userNamespaceLabels", "userNamespaceAnnotations",
+		"namespace", "enableUserNamespaces", "userNamespaceTemplate", "userNamespaceLabels", "userNamespaceAnnotations",
 		"internalSsl", "secretMountPath", // certificates.go
 		"componentLabel", "commonLabels", "extraLabels", "extraAnnotations", // identity.go
 	}

@@ -22,6 +22,11 @@
   resources: [secrets]
   verbs:
     - create # to pass on the environment that the hub gives a server
+# Those where it has the right, each by its name: a policy is for a server by the labels of its namespace.
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs:
+    - get # to show the profiles of the policies there
 # What a server can be started with.
 - apiGroups: [slipway.dev]
   resources: [spawnpolicies]
@@ -36,6 +41,12 @@
     - get # to explain
     - list # to explain
     - watch # to explain while it happens
+{{- if .Values.launcher.deleteClaims }}
+- apiGroups: [""]
+  resources: [persistentvolumeclaims]
+  verbs:
+    - patch # to ask for one to be deleted; the policy slipway-launcher-claims lets it say nothing else
+{{- end }}
 {{- if .Values.launcher.podLogs }}
 - apiGroups: [""]
   resources: [pods/log]

@@ -22,9 +22,16 @@ def images() -> list[oci.Image]:
     return [
         oci.Image(
             name="slipway.test/hub:e2e",
-            layers=[base, layers.python(base, HERE / "hub"), layers.proxy(HERE / "hub" / "proxy")],
+            layers=[
+                base,
+                layers.python(base, HERE / "hub"),
+                layers.proxy(HERE / "hub" / "proxy"),
+                layers.plugin(layers.ROOT / "launcher" / "jupyterhub"),
+            ],
             path=f"{layers.ENVIRONMENT}/bin:{layers.PROXY}/bin",
             command=["jupyterhub"],
+            # A change of the plugin doesn't touch the layers below.
+            env=(f"PYTHONPATH={layers.PLUGIN}",),
         ),
         oci.Image(
             name="slipway.test/singleuser:e2e",

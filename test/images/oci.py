@@ -34,6 +34,7 @@ class Image:
     layers: list[Layer]
     path: str  # the folders of its programs, before Debian's
     command: list[str]
+    env: tuple[str, ...] = ()
 
 
 def write(out: Path, images: list[Image]) -> None:
@@ -60,7 +61,7 @@ def _manifest(image: Image, blobs: dict[str, bytes | Path]) -> dict:
             # Numbers: with a name the kubelet can't tell that runAsNonRoot holds.
             "User": "1000:100",
             "WorkingDir": "/home/jovyan",
-            "Env": [f"PATH={image.path}:/usr/local/bin:/usr/bin:/bin", "HOME=/home/jovyan", "LANG=C.UTF-8"],
+            "Env": [f"PATH={image.path}:/usr/local/bin:/usr/bin:/bin", "HOME=/home/jovyan", "LANG=C.UTF-8", *image.env],
             "Cmd": image.command,
         },
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer.sha256}" for layer in image.layers]},

@@ -4,7 +4,7 @@ import os
 
 c = get_config()  # noqa: F821
 
-c.JupyterHub.hub_ip = "0.0.0.0"  # noqa: S104 - a pod's
+c.JupyterHub.hub_bind_url = "http://0.0.0.0:8081"
 c.JupyterHub.hub_connect_url = f"http://{os.environ['HUB_SERVICE_HOST']}:8081"
 c.JupyterHub.db_url = "sqlite:////srv/hub/jupyterhub.sqlite"
 c.JupyterHub.cookie_secret_file = "/srv/hub/cookie_secret"  # noqa: S105 - a path

@@ -2,7 +2,6 @@ package launcher
 
 import (
 	"context"
-	"errors"
 	"sync"
 )
 
@@ -24,7 +23,7 @@ type flight struct {
 	ended   bool
 }
 
-var errStopped = errors.New("the server was stopped while it started")
+var errStopped = &Failure{Message: "the server was stopped while it started", Hopeless: true}
 
 func (f *flights) begin(ctx context.Context, key Key) (context.Context, *flight) {
 	ctx, cancel := context.WithCancelCause(ctx)

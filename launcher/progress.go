@@ -38,7 +38,9 @@ type telling struct {
 	percent float64
 
 	// uid of the pod that is told of; "" before there is one. events are its own.
-	uid        types.UID
+	uid types.UID
+	// going: it is being stopped, perhaps to make room for the next.
+	going      bool
 	events     <-chan *corev1.Event
 	stopEvents context.CancelFunc
 }
@@ -86,7 +88,7 @@ func (p *telling) run(ctx context.Context) {
 	}
 }
 
-// hear tells what the start of this replica is at, as long as there is no pod, and gives a channel that says when there is more; nil where
+// hear tells what the start of this replica is at, as long as there is no pod that stays, and gives a channel that says when there is more; nil where
 // there is no such start.
 func (p *telling) hear() <-chan struct{} {
 	f := p.flights.of(p.key)
@@ -97,7 +99,7 @@ func (p *telling) hear() <-chan struct{} {
 	if ended {
 		return nil
 	}
-	if p.uid == "" && said != "" {
+	if p.uid == "" || p.going {
 		p.mention(said)
 	}
 	return more
@@ -157,6 +159,7 @@ func (p *telling) state(ctx context.Context, r *record) {
 		p.remaining()
 		done(-1, p.explain(ctx, r))
 	case Stopping:
+		p.going = true
 		p.mention(server.Message)
 	case Pending:
 		if p.hopeless(r.trouble.reason) {
@@ -178,7 +181,7 @@ func (p *telling) follow(ctx context.Context, r *record) {
 	if p.stopEvents != nil {
 		p.stopEvents()
 	}
-	p.uid, p.events, p.stopEvents = "", nil, nil
+	p.uid, p.going, p.events, p.stopEvents = "", false, nil, nil
 	if r == nil {
 		return
 	}

@@ -76,11 +76,7 @@ func newOpenAPICommand() *cobra.Command {
 		Short: "Prints the OpenAPI description of the launcher's API, as YAML",
 		Args:  func(cmd *cobra.Command, args []string) error { return server.Usage(cobra.NoArgs(cmd, args)) },
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			handler, err := api.New(api.Options{})
-			if err != nil {
-				return err
-			}
-			text, err := handler.YAML()
+			text, err := api.New(api.Options{}).YAML()
 			if err != nil {
 				return err
 			}

@@ -54,9 +54,7 @@ func openWays(cluster *rest.Config, launch api.Launcher, log logr.Logger, o *opt
 		if err != nil {
 			return nil, err
 		}
-		if err := w.add(listener, launch, api.Local(o.hubs)); err != nil {
-			return nil, err
-		}
+		w.add(listener, launch, api.Local(o.hubs))
 	}
 	if o.bindAddress == "" {
 		return w, nil
@@ -76,14 +74,12 @@ func openWays(cluster *rest.Config, launch api.Launcher, log logr.Logger, o *opt
 	w.certificate = certs.NewServing(o.tlsCertDir, log)
 	var config tls.Config
 	w.certificate.TLS(&config)
-	return w, w.add(tls.NewListener(listener, &config), launch, api.NewTokens(reviews.TokenReviews(), accounts))
+	w.add(tls.NewListener(listener, &config), launch, api.NewTokens(reviews.TokenReviews(), accounts))
+	return w, nil
 }
 
-func (w *ways) add(listener net.Listener, launch api.Launcher, callers api.Callers) error {
-	handler, err := api.New(api.Options{Launcher: launch, Callers: callers, Log: w.log.WithName("api")})
-	if err != nil {
-		return errors.Join(err, listener.Close(), w.close())
-	}
+func (w *ways) add(listener net.Listener, launch api.Launcher, callers api.Callers) {
+	handler := api.New(api.Options{Launcher: launch, Callers: callers, Log: w.log.WithName("api")})
 	protocols := &http.Protocols{}
 	protocols.SetHTTP1(true)
 	w.all = append(w.all, way{handler: handler, listener: listener, server: &http.Server{
@@ -91,7 +87,6 @@ func (w *ways) add(listener net.Listener, launch api.Launcher, callers api.Calle
 		// What it says is about clients: handshakes that they break off.
 		ErrorLog: slog.NewLogLogger(logr.ToSlogHandler(w.log.WithName("http")), slog.LevelDebug),
 	}})
-	return nil
 }
 
 // listenSocket takes the place of a socket that a launcher left which was killed, and of no other file.

@@ -56,7 +56,7 @@ type Handler struct {
 const heartbeat = 15 * time.Second
 
 // New makes the handler.
-func New(o Options) (*Handler, error) {
+func New(o Options) *Handler {
 	if o.Log.GetSink() == nil {
 		o.Log = logr.Discard()
 	}
@@ -71,10 +71,8 @@ func New(o Options) (*Handler, error) {
 	h.api.UseMiddleware(h.admit, strictQuery)
 	h.register()
 	describe(h.api.OpenAPI())
-	if err := h.serveDescription(); err != nil {
-		return nil, err
-	}
-	return h, nil
+	h.serveDescription()
+	return h
 }
 
 // Drain ends all progress streams, now and from now on; their clients ask again, and find another replica. Other requests go on.

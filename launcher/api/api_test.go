@@ -113,8 +113,7 @@ var anyone = Local{"main"}
 
 func handler(t *testing.T, l *told) *Handler {
 	t.Helper()
-	h, err := New(Options{Launcher: l, Callers: anyone, Heartbeat: time.Hour})
-	require.NoError(t, err)
+	h := New(Options{Launcher: l, Callers: anyone, Heartbeat: time.Hour})
 	return h
 }
 
@@ -294,6 +293,7 @@ func TestErrorsAreProblems(t *testing.T) {
 		"hopeless":              {&launcher.Failure{Message: "no such image", Hopeless: true}, 409, CodeStartFailed, false, "no such image"},
 		"not yet":               {&launcher.Failure{Message: "no node"}, 409, CodeStartFailed, true, "no node"},
 		"quota":                 {fmt.Errorf("create pod: %w", apierrors.NewForbidden(pods, "p", errors.New("exceeded quota: q"))), 403, CodeQuotaExceeded, false, "exceeded quota: q"},
+		"not read yet":          {errors.Join(launcher.ErrNotReady), 503, CodeNotReady, true, "not all"},
 		"no right":              {apierrors.NewForbidden(pods, "p", errors.New("cannot create")), 503, CodeClusterUnavailable, true, "refuses the launcher"},
 		"too many":              {apierrors.NewTooManyRequests("slow down", 7), 429, CodeTooManyRequests, true, "slow down"},
 		"the API server's time": {apierrors.NewTimeoutError("slow", 1), 504, CodeTimeout, true, "slow"},
@@ -408,8 +408,7 @@ func openStream(t *testing.T, l *told, change func(*Options)) (*Handler, *bufio.
 	if change != nil {
 		change(&o)
 	}
-	h, err := New(o)
-	require.NoError(t, err)
+	h := New(o)
 	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -54,30 +55,25 @@ func describe(document *huma.OpenAPI) {
 	}
 }
 
-// serveDescription has the description served as it is now.
-func (h *Handler) serveDescription() error {
-	document, err := json.Marshal(h.api.OpenAPI())
-	if err != nil {
-		return fmt.Errorf("describe the API: %w", err)
-	}
-	asYAML, err := h.YAML()
-	if err != nil {
-		return err
-	}
-	for path, served := range map[string]struct {
-		kind string
-		text []byte
-	}{
-		"/openapi.json": {"application/openapi+json", document},
-		"/openapi.yaml": {"application/openapi+yaml", asYAML},
-	} {
+// serveDescription has the description served, which is made when it is asked for first: it takes longer than to start.
+func (h *Handler) serveDescription() {
+	serve := func(path, kind string, describe func() ([]byte, error)) {
+		once := sync.OnceValues(describe)
 		h.mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
-			seenOf(r.Context()).operation = idDescribe
-			w.Header().Set("Content-Type", served.kind)
-			_, _ = w.Write(served.text) // the client may be gone
+			seen := seenOf(r.Context())
+			seen.operation = idDescribe
+			text, err := once()
+			if err != nil {
+				seen.err, seen.code = err, CodeInternal
+				problemOf(err).write(w)
+				return
+			}
+			w.Header().Set("Content-Type", kind)
+			_, _ = w.Write(text) // the client may be gone
 		})
 	}
-	return nil
+	serve("/openapi.json", "application/openapi+json", func() ([]byte, error) { return json.Marshal(h.api.OpenAPI()) })
+	serve("/openapi.yaml", "application/openapi+yaml", h.YAML)
 }
 
 // YAML is the OpenAPI description.

@@ -23,15 +23,15 @@ func problemOf(err error) *Problem {
 	if denied, ok := errors.AsType[*launcher.Denied](err); ok {
 		return problemOfDenial(denied)
 	}
+	if failure, ok := errors.AsType[*launcher.Failure](err); ok {
+		return problemOfFailure(failure)
+	}
 	if answer, ok := errors.AsType[*apierrors.StatusError](err); ok {
 		return problemOfAnswer(answer, err)
 	}
-	failure, failed := errors.AsType[*launcher.Failure](err)
 	switch {
-	case failed:
-		p := problem(http.StatusConflict, CodeStartFailed, failure.Message)
-		p.Retryable = !failure.Hopeless
-		return p
+	case errors.Is(err, launcher.ErrNotReady):
+		return problem(http.StatusServiceUnavailable, CodeNotReady, err.Error()).later(soon)
 	case errors.Is(err, launcher.ErrNotFound):
 		return problem(http.StatusNotFound, CodeNotFound, "no pod of this server is there")
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
@@ -64,6 +64,21 @@ func problemOfDenial(denied *launcher.Denied) *Problem {
 	return p
 }
 
+// problemOfFailure is for what somebody can mend, which the message names.
+func problemOfFailure(failure *launcher.Failure) *Problem {
+	p := problem(http.StatusConflict, CodeStartFailed, failure.Message)
+	if isQuota(failure) {
+		p = problem(http.StatusForbidden, CodeQuotaExceeded, failure.Message)
+	}
+	p.Retryable = !failure.Hopeless
+	return p
+}
+
+func isQuota(err error) bool {
+	answer, ok := errors.AsType[*apierrors.StatusError](err)
+	return ok && apierrors.IsForbidden(answer) && strings.Contains(answer.ErrStatus.Message, "exceeded quota")
+}
+
 // problemOfAnswer is for the API server's answers that no policy of ours gave. err wraps the answer, and says what was tried.
 func problemOfAnswer(answer *apierrors.StatusError, err error) *Problem {
 	after := soon
@@ -71,7 +86,7 @@ func problemOfAnswer(answer *apierrors.StatusError, err error) *Problem {
 		after = time.Duration(seconds) * time.Second
 	}
 	switch {
-	case apierrors.IsForbidden(answer) && strings.Contains(answer.ErrStatus.Message, "exceeded quota"):
+	case isQuota(answer):
 		return problem(http.StatusForbidden, CodeQuotaExceeded, err.Error())
 	case apierrors.IsForbidden(answer), apierrors.IsUnauthorized(answer):
 		return problem(http.StatusServiceUnavailable, CodeClusterUnavailable, "the API server refuses the launcher: "+err.Error()).later(after)

@@ -68,8 +68,7 @@ func TestWhoIsNotKnownIsUnauthenticated(t *testing.T) {
 			_, err := tokens.Caller(withToken(authorization))
 			require.ErrorIs(t, err, ErrUnauthenticated)
 
-			h, err := New(Options{Launcher: &told{server: running()}, Callers: tokens})
-			require.NoError(t, err)
+			h := New(Options{Launcher: &told{server: running()}, Callers: tokens})
 			answer, body := ask(t, h, http.MethodGet, "/v1/hubs/main/servers", "", "Authorization: "+authorization)
 			p := problemIn(t, answer, body)
 			assert.Equal(t, http.StatusUnauthorized, p.Status)
@@ -109,8 +108,7 @@ func TestTokensTakeBoundedMemory(t *testing.T) {
 func TestWhereTheAPIServerDoesNotAnswerNobodyIsTurnedAwayForGood(t *testing.T) {
 	tokens, asked, fails := reviewer(t, map[string]authenticationv1.TokenReviewStatus{"hub": known(hubUser, Audience)})
 	*fails = errors.New("no route to host")
-	h, err := New(Options{Launcher: &told{server: running()}, Callers: tokens})
-	require.NoError(t, err)
+	h := New(Options{Launcher: &told{server: running()}, Callers: tokens})
 	for times := range 2 {
 		answer, body := askAs(t, h, "hub")
 		p := problemIn(t, answer, body)

@@ -16,7 +16,7 @@ from traitlets import Bool, Dict, Integer, Unicode, Union, default
 from traitlets import Callable as CallableTrait
 
 from . import form, refusal, request
-from .answers import Server, Step
+from .answers import Offer, Server, Step
 from .client import LauncherClient, LauncherError
 from .overview import Overview
 from .patience import persist
@@ -74,6 +74,9 @@ class SlipwaySpawner(Spawner):  # type: ignore[misc] # JupyterHub has no types
         True,
         help="Whether the pod of a server that ended by itself is deleted. If not, it stays until the next start.",
     ).tag(config=True)
+
+    # JupyterHub's own, a list or a function.
+    ssl_alt_names: Any
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -138,16 +141,27 @@ class SlipwaySpawner(Spawner):  # type: ignore[misc] # JupyterHub has no types
 
     async def profiles_form(self) -> str:
         """Give the form with the profiles that policy has for this user; empty where there is nothing to choose."""
-        try:
-            profiles = await self.launcher.profiles(
-                self.user.name, self.name, groups=self._groups, user_id=self.user.id, namespace=self.namespace
-            )
-        except LauncherError as error:
-            raise refusal.of(error) from error
+        profiles = (await self._offer()).profiles
         if not profiles and self.orm_spawner:
             # What was chosen when there were profiles can't be changed any more, and would be denied forever.
             self.orm_spawner.user_options = {}
         return form.render(profiles, self.user_options or {})
+
+    async def _offer(self) -> Offer:
+        try:
+            return await self.launcher.offer(
+                self.user.name, self.name, groups=self._groups, user_id=self.user.id, namespace=self.namespace
+            )
+        except LauncherError as error:
+            raise refusal.of(error) from error
+
+    async def create_certs(self) -> dict[str, str]:
+        """Make the certificate of internal TLS, for the host name that policy gives the server."""
+        if not self.ssl_alt_names or self.ssl_alt_names == self.trusted_alt_names:
+            dns_name = (await self._offer()).dns_name
+            if dns_name:
+                self.ssl_alt_names = [*self.trusted_alt_names, f"DNS:{dns_name}"]
+        return await maybe_future(super().create_certs())  # type: ignore[no-any-return]
 
     async def start(self) -> str:
         """Start the server, and give the URL where it listens."""
@@ -325,23 +339,31 @@ class SlipwaySpawner(Spawner):  # type: ignore[misc] # JupyterHub has no types
 
     async def stop(self, now: bool = False) -> None:
         """Stop the server, and wait until its pod is gone."""
+        grace = 0 if now else self.delete_grace_period
         try:
-            await asyncio.wait_for(
-                persist(lambda: self._stop(0 if now else self.delete_grace_period), self._wait_for_launcher),
-                self.start_timeout,
-            )
+            stopped = persist(lambda: self._stop(grace), self._wait_for_launcher)
+            await asyncio.wait_for(stopped, self.start_timeout)
+            await self._check_that_it_ends()
         except asyncio.TimeoutError as error:
-            raise refusal.outage(f"The server didn't stop within {self.start_timeout} seconds") from error
+            raise self._not_stopped(refusal.outage(f"It didn't end within {self.start_timeout} seconds")) from error
         except LauncherError as error:
-            raise refusal.of(error) from error
-        if self._state.foreign and await self._answers():
-            namespace, pod = self._state.pod.split("/")
-            sentence = (
-                "KubeSpawner started this server without the label slipway.dev/hub, so only an administrator "
-                "can stop it: "
-                f"kubectl delete pod -n {namespace} {pod}"
-            )
-            raise refusal.refusal(sentence, reason="NotOurs", status=409)
+            raise self._not_stopped(refusal.of(error)) from error
+
+    def _not_stopped(self, error: HTTPError) -> HTTPError:
+        # JupyterHub takes the server for stopped, and keeps the error to itself.
+        self.log.error("The server of %s wasn't stopped: %s", self._log_name, refusal.sentence_of(error))
+        return error
+
+    async def _check_that_it_ends(self) -> None:
+        """Refuse to call a server stopped that KubeSpawner started and the launcher doesn't see."""
+        if not self._state.foreign or not await self._answers():
+            return
+        namespace, pod = self._state.pod.split("/")
+        sentence = (
+            "KubeSpawner started it without the label slipway.dev/hub, so only an administrator can stop it: "
+            f"kubectl delete pod -n {namespace} {pod}"
+        )
+        raise self._not_stopped(refusal.refusal(sentence, reason="NotOurs", status=409))
 
     async def _stop(self, grace: int | None) -> None:
         while await self.launcher.stop(self.user.name, self.name, grace=grace, wait=STOP_WAIT):

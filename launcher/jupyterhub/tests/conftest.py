@@ -23,6 +23,8 @@ class Launcher:
             text = policy.read_text().replace("port: 8888", f"port: {port}")
             (self._policies / policy.name).write_text(text)
         self._process = None
+        # Takes the notebook servers away.
+        self.silence = None
 
     @property
     def url(self):
@@ -54,7 +56,8 @@ async def launcher(tmp_path):
     with tempfile.TemporaryDirectory(prefix="slipway") as folder:
         launcher = Launcher(Path(folder), free_port())
         await launcher.start()
-        async with notebooks(launcher.port):
+        async with notebooks(launcher.port) as server:
+            launcher.silence = server.silence
             yield launcher
         await launcher.stop()
 

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"os"
@@ -15,6 +16,9 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/slipway-hub/slipway/policy"
 )
 
 const (
@@ -22,6 +26,9 @@ const (
 	jupyterImages = root + "/dist/jupyter.tar"
 	// hubPassword is as good as any other.
 	hubPassword = "open sesame"
+
+	// The spawners of testdata/hub.
+	kubeSpawner, slipwaySpawner = "kubespawner", "slipway"
 )
 
 // jupyterHub is a real one, in a namespace of its own, with a browser in front of it.
@@ -38,7 +45,7 @@ func (s *stage) startHub(t *testing.T, namespace, spawner string) *jupyterHub {
 	t.Helper()
 	jupyterLoaded.Do(func() { require.NoError(t, s.LoadImage(t.Context(), jupyterImages)) })
 	s.makeVolumes(t, namespace)
-	require.NoError(t, s.CreateNamespace(t.Context(), namespace, map[string]string{"tier": "hub"}))
+	require.NoError(t, s.CreateNamespace(t.Context(), namespace, nil))
 	t.Cleanup(func() {
 		_, err := s.Kubectl(context.WithoutCancel(t.Context()), nil, "delete", "namespace", namespace, "--timeout", soon.String())
 		require.NoError(t, err)
@@ -50,9 +57,8 @@ func (s *stage) startHub(t *testing.T, namespace, spawner string) *jupyterHub {
 		}
 	})
 	require.NoError(t, s.EnsureServiceAccount(t.Context(), namespace, hubAccount))
-	h.configure(t, spawner)
-	h.apply(t, "testdata/hub/hub.yaml")
-	h.awaitHub(t)
+	h.kubectl(t, "", "apply", "--namespace", namespace, "-f", "testdata/hub/hub.yaml")
+	h.runHub(t, spawner)
 	h.browser = browse(t, "http://"+h.forward(t))
 	return h
 }
@@ -84,19 +90,69 @@ spec:
 	}
 }
 
-// configure gives the hub its configuration, which it reads when it starts.
-func (h *jupyterHub) configure(t *testing.T, spawner string) {
+// runHub runs the hub with that spawner, in place of one that runs.
+func (h *jupyterHub) runHub(t *testing.T, spawner string) {
 	t.Helper()
-	config := h.kubectl(t, "", "create", "configmap", "hub", "--namespace", h.namespace, "--dry-run=client", "-o", "yaml",
+	config := h.kubectl(t, "", "create", "configmap", "hub", "--dry-run=client", "-o", "yaml",
 		"--from-file", "testdata/hub/jupyterhub_config.py", "--from-file", "testdata/hub/"+spawner+"/spawner.py")
-	h.kubectl(t, config, "apply", "-f", "-")
-	h.apply(t, "testdata/hub/"+spawner+"/rights.yaml")
+	h.kubectl(t, config, "apply", "--namespace", h.namespace, "-f", "-")
+	deployment := "testdata/hub/deployment.yaml"
+	if spawner == slipwaySpawner {
+		h.kubectl(t, h.kubectl(t, "", "patch", "--local", "-f", deployment, "-o", "yaml", "-p", sidecar(t)), "apply", "--namespace", h.namespace, "-f", "-")
+	} else {
+		h.kubectl(t, "", "apply", "--namespace", h.namespace, "-f", deployment, "-f", "testdata/hub/"+spawner+"/rights.yaml")
+	}
+	h.awaitHub(t)
 }
 
-// apply applies a file to the hub's namespace.
-func (h *jupyterHub) apply(t *testing.T, file string) {
+// sidecar is what the chart's example has Zero to JupyterHub put into the hub's pod, as a patch of ours.
+func sidecar(t *testing.T) string {
 	t.Helper()
-	h.kubectl(t, "", "apply", "--namespace", h.namespace, "-f", file)
+	file, err := os.ReadFile(chart + "/examples/z2jh-values.yaml")
+	require.NoError(t, err)
+	var example struct {
+		Hub struct {
+			ExtraPodSpec      map[string]any       `json:"extraPodSpec"`
+			ExtraVolumes      []corev1.Volume      `json:"extraVolumes"`
+			ExtraVolumeMounts []corev1.VolumeMount `json:"extraVolumeMounts"`
+			ExtraContainers   []corev1.Container   `json:"extraContainers"`
+		} `json:"hub"`
+	}
+	require.NoError(t, yaml.Unmarshal(file, &example))
+	hub := example.Hub
+	require.Len(t, hub.ExtraContainers, 1)
+	hub.ExtraContainers[0].Image = "ghcr.io/slipway-hub/slipway-launcher:" + version
+	pod := hub.ExtraPodSpec
+	pod["volumes"] = hub.ExtraVolumes
+	pod["containers"] = []any{map[string]any{"name": "hub", "volumeMounts": hub.ExtraVolumeMounts}, hub.ExtraContainers[0]}
+	patch, err := json.Marshal(map[string]any{"spec": map[string]any{"template": map[string]any{"spec": pod}}})
+	require.NoError(t, err)
+	return string(patch)
+}
+
+// installForHub installs the chart for the hub of a namespace, and takes it away with the test. The launcher is in the hub's pod.
+func (s *stage) installForHub(t *testing.T, namespace string) {
+	t.Helper()
+	t.Cleanup(func() {
+		ctx := context.WithoutCancel(t.Context())
+		_, err := s.program(ctx, "go", "tool", "-modfile="+root+"/tools/helm/go.mod", "helm", "uninstall", release,
+			"--namespace", ownNamespace, "--wait", "--timeout", soon.String(), "--ignore-not-found")
+		require.NoError(t, err)
+		_, err = s.Kubectl(ctx, nil, "delete", "namespace", ownNamespace, "--ignore-not-found", "--timeout", soon.String())
+		require.NoError(t, err)
+	})
+	s.helm(t, "install", release, chart, "--create-namespace", "--namespace", ownNamespace, "--wait", "--timeout", soon.String(),
+		"--set", "webhook.image.tag="+version,
+		"--set", "launcherAccounts[0].namespace="+namespace,
+		"--set", "launcherAccounts[0].name="+hubAccount,
+		"--set", "launcherAccounts[0].bind=true",
+		"--set", "launcher.namespaces={"+namespace+"}",
+		"--set", "crds.keep=false")
+	file := "testdata/hub/slipway/" + namespace + ".yaml"
+	s.kubectl(t, "", "apply", "-f", file)
+	for _, condition := range []string{"Ready", "Enforced"} {
+		s.kubectl(t, "", "wait", "--for=condition="+condition, "--timeout=60s", "-f", file)
+	}
 }
 
 // awaitHub waits until hub and proxy are ready.
@@ -124,12 +180,16 @@ func (h *jupyterHub) restart(t *testing.T) {
 	h.awaitHub(t)
 }
 
-// pod of a server, which has to be there.
-func (h *jupyterHub) pod(t *testing.T, name string) *corev1.Pod {
+// pods are the uids of the servers' pods, by their names.
+func (h *jupyterHub) pods(t *testing.T) map[string]string {
 	t.Helper()
-	pod, err := h.admin.CoreV1().Pods(h.namespace).Get(t.Context(), name, metav1.GetOptions{})
+	pods, err := h.admin.CoreV1().Pods(h.namespace).List(t.Context(), metav1.ListOptions{LabelSelector: policy.LabelHub})
 	require.NoError(t, err)
-	return pod
+	uids := map[string]string{}
+	for _, pod := range pods.Items {
+		uids[pod.Name] = string(pod.UID)
+	}
+	return uids
 }
 
 // tellAboutHub shows what a failure is understood by.

@@ -54,7 +54,7 @@ class Person:
         self.progress: list[str] = []
         context = browser.new_context(viewport={"width": 1000, "height": 720})
         context.set_default_timeout(SOON)
-        context.expose_function("recordProgress", self.progress.append)
+        context.expose_function("recordProgress", lambda message: self.progress.append(message))
         context.add_init_script(RECORD_PROGRESS)
         self.page: Page = context.new_page()
 

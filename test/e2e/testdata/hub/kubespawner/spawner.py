@@ -12,3 +12,5 @@ c.KubeSpawner.storage_capacity = "1Gi"
 c.KubeSpawner.volumes = [{"name": "home", "persistentVolumeClaim": {"claimName": "{pvc_name}"}}]
 c.KubeSpawner.volume_mounts = [{"name": "home", "mountPath": "/home/jovyan"}]
 c.KubeSpawner.start_timeout = 120
+# The line by which a hub is governed before it switches over: our launcher sees its servers by it.
+c.KubeSpawner.extra_labels = {"slipway.dev/hub": "main"}

@@ -55,6 +55,20 @@ func nodePreparations() []suite {
 			},
 		},
 		{
+			name:   "images of JupyterHub and of a notebook server: minutes the first time",
+			needed: true,
+			command: func(string) []string {
+				return []string{"python3", "test/images/build.py", "dist/jupyter.tar"}
+			},
+		},
+		{
+			name:   "what drives a browser",
+			needed: true,
+			command: func(string) []string {
+				return []string{"python3", "tools/pyenv.py", "test/e2e/browser/requirements.txt"}
+			},
+		},
+		{
 			name:   "the images, and the command line",
 			needed: true,
 			command: func(string) []string {

@@ -3,9 +3,12 @@ package launcher
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"regexp"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/slipway-hub/slipway/policy"
 )
@@ -67,6 +70,19 @@ func Explain(err error) error {
 		d.Reasons = []policy.Denial{{Code: policy.Code(said[1]), Message: said[2]}}
 	}
 	return d
+}
+
+// deniedBy is a refusal that policy gives before the cluster is asked: for want of a name there is nothing that could be asked. Its words are
+// those that the webhook would use.
+func deniedBy(denials []policy.Denial) *Denied {
+	status := metav1.Status{Status: metav1.StatusFailure, Code: http.StatusForbidden, Reason: metav1.StatusReasonForbidden, Details: &metav1.StatusDetails{Kind: "pods"}}
+	sentences := make([]string, 0, len(denials))
+	for _, d := range denials {
+		sentences = append(sentences, d.String())
+		status.Details.Causes = append(status.Details.Causes, metav1.StatusCause{Type: metav1.CauseType(d.Code), Field: d.Field, Message: d.Message})
+	}
+	status.Message = fmt.Sprintf("Slipway %s: %s", denials[0].Code, strings.Join(sentences, "; "))
+	return &Denied{Reasons: denials, answer: &apierrors.StatusError{ErrStatus: status}}
 }
 
 // explained adds to the API server's refusal what was tried.

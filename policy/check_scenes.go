@@ -206,11 +206,9 @@ func (s *scene) input(c *Compiled, id Identity) Input {
 	if !s.madeUp {
 		return in
 	}
-	// Where each user has a namespace, that is where the server is started.
-	if x, denials, _ := c.prepare(&in); len(denials) == 0 && isTrue(x.s.EnableUserNamespaces) {
-		if len(x.expandNames()) > 0 && x.names.Namespace != "" {
-			in.Namespace.Name = x.names.Namespace
-		}
+	// Where policy says which namespace it is, that is where the server is started.
+	if place, denials := c.place(&in); len(denials) == 0 && place.Name != "" {
+		in.Namespace.Name = place.Name
 	}
 	return in
 }

@@ -65,6 +65,8 @@ type compiledPolicy struct {
 	expressions []compiledExpression
 	mutations   []compiledMutation
 	validations []compiledValidation
+	// places: it is the cluster's, and may say in which namespace a server belongs.
+	places bool
 
 	errs field.ErrorList
 }
@@ -157,6 +159,7 @@ func (p *compiledPolicy) compile(path *field.Path) {
 		p.errs = append(p.errs, field.Forbidden(path.Child("profiles"), profilesWithKeep))
 	}
 	p.errs = append(p.errs, checkConstraints(spec.Constraints, path.Child("constraints"))...)
+	p.places = p.cluster && p.saysNamespace()
 }
 
 func (p *compiledPolicy) compileSelection(path *field.Path) {
@@ -231,6 +234,7 @@ func checkSettings(s *settings, path *field.Path) field.ErrorList {
 			errs = append(errs, field.Invalid(path.Child(f.name), *f.text, err.Error()))
 		}
 	}
+	errs = append(errs, checkNamespaceSettings(s, path)...)
 	for _, name := range []string{"priority", "preemptionPolicy", "overhead"} {
 		if slices.Contains(s.ExtraPodConfig.Keys, name) {
 			errs = append(errs, field.Forbidden(path.Child("extraPodConfig", name), "the API server computes it from priorityClassName or runtimeClassName and refuses any other value"))

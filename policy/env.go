@@ -146,7 +146,7 @@ func (x *server) hubVariables(env environment) {
 		}
 	}
 	for _, name := range id.EnvKeys {
-		if !x.plan.letsThrough(name) {
+		if !x.plan.letsThrough(name) || slices.Contains(CertificateFiles(), name) {
 			continue
 		}
 		env.put(corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{
@@ -214,7 +214,12 @@ func (x *server) serviceURL(env environment) {
 		env.put(x.moved(given))
 		return
 	}
-	host := strings.TrimSuffix(strings.TrimPrefix(deref(x.s.IP), "["), "]")
+	env.set(serviceURLVariable, x.origin(deref(x.s.IP))+x.servicePrefix(env))
+}
+
+// origin is scheme://host:port of the server at a host; it needs a port.
+func (x *server) origin(host string) string {
+	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"
 	}
@@ -222,7 +227,7 @@ func (x *server) serviceURL(env environment) {
 	if isTrue(x.s.InternalSSL) { // also where no certificates are mounted, as upstream
 		scheme = "https"
 	}
-	env.set(serviceURLVariable, scheme+"://"+host+":"+strconv.Itoa(int(*x.s.Port))+x.servicePrefix(env))
+	return scheme + "://" + host + ":" + strconv.Itoa(int(*x.s.Port))
 }
 
 // servicePrefix is the server's path, "/" where the hub doesn't say: as text where it is at hand, else for the kubelet to

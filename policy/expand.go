@@ -22,7 +22,7 @@ type templates struct {
 
 // nameTemplates are the settings that name things; they are expanded first, one after the other.
 var nameTemplates = []string{
-	"podNameTemplate", "pvcNameTemplate", "secretNameTemplate", "dnsNameTemplate", "podConnectIp", "userNamespaceTemplate",
+	"podNameTemplate", "pvcNameTemplate", "secretNameTemplate", "dnsNameTemplate", "podConnectIp", "namespace", "userNamespaceTemplate",
 }
 
 // compileTemplates parses every template of a block; t is the same settings as JSON, whose paths the errors name.

@@ -170,7 +170,19 @@ func (x *server) podAnnotations() map[string]string {
 	maps.DeleteFunc(annotations, func(key, _ string) bool { return IsIdentityAnnotation(key) })
 	maps.Copy(annotations, x.in.Identity.Annotations())
 	annotations[AnnotationApplied] = x.applied()
+	x.sayWhereToConnect(annotations)
 	return annotations
+}
+
+// sayWhereToConnect notes in a pod's annotations where the hub reaches the server, if that isn't the pod's own address: the hub's
+// side knows the pod alone.
+func (x *server) sayWhereToConnect(annotations map[string]string) {
+	s := x.s
+	delete(annotations, AnnotationConnect)
+	if !isTrue(s.ServicesEnabled) && !isTrue(s.InternalSSL) && deref(s.PodConnectIP) == "" || x.names.DNS == "" || s.Port == nil {
+		return
+	}
+	annotations[AnnotationConnect] = x.origin(x.names.DNS)
 }
 
 // union is sorted.

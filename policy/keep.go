@@ -42,6 +42,7 @@ func (x *server) keep(sent *corev1.Pod) (pod *corev1.Pod, denials []Denial, warn
 		pod.Annotations = map[string]string{}
 	}
 	pod.Annotations[AnnotationApplied] = x.applied()
+	x.sayWhereToConnect(pod.Annotations)
 	return pod, nil, listWarnings("dropped from the pod: ", dropped)
 }
 

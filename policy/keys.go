@@ -17,7 +17,23 @@ const (
 	AnnotationEnvKeys         = "slipway.dev/env-keys"
 	// AnnotationApplied is written by the engine: the policies that made the pod, as JSON (Applied).
 	AnnotationApplied = "slipway.dev/applied"
+	// AnnotationConnect is written by the engine where the hub doesn't reach the server by the pod's own address:
+	// scheme://host:port.
+	AnnotationConnect = "slipway.dev/connect"
 )
 
 // NotebookContainer is the name of the container that the user's server runs in.
 const NotebookContainer = "notebook"
+
+// The TLS files of a server whose hub has internal TLS, as JupyterHub names them. As keys of the env Secret they are files, and no
+// variables.
+const (
+	CertificateKeyFile = "ssl.key"
+	CertificateFile    = "ssl.crt"
+	CertificateCAFile  = "notebooks-ca_trust.crt"
+)
+
+// CertificateFiles are the names of all TLS files, in the order in which JupyterHub's variables name them.
+func CertificateFiles() []string {
+	return []string{CertificateKeyFile, CertificateFile, CertificateCAFile}
+}

@@ -6,6 +6,21 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
+// Names are those that policy gives a server in the namespace of in, whoever launches it: a launcher has to send the skeleton by the
+// right name. Claims aren't looked at, so the claim's is the template's own. Denials say why the server has no names.
+func (c *Compiled) Names(in Input) (Names, []Denial) {
+	in.anyCaller, in.Claims, in.Claim = true, nil, nil
+	in.Identity.Name, in.Identity.EnvSecret = "", ""
+	x, denials, _ := c.prepare(&in)
+	if len(denials) > 0 {
+		return Names{}, denials
+	}
+	if denials := append(x.compute(), x.expandNames()...); len(denials) > 0 {
+		return Names{}, denials
+	}
+	return x.names, nil
+}
+
 // expandNames gives the server its names, in upstream's order: each may use those before it.
 func (x *server) expandNames() []Denial {
 	var denials []Denial
@@ -18,8 +33,8 @@ func (x *server) expandNames() []Denial {
 		*into = name
 	}
 	x.names.Namespace = x.in.Namespace.Name
-	if isTrue(x.s.EnableUserNamespaces) {
-		expand("userNamespaceTemplate", x.s.UserNamespaceTemplate, &x.names.Namespace)
+	if setting, text := x.namespaceSetting(); text != nil {
+		expand(setting, text, &x.names.Namespace)
 	}
 	expand("podNameTemplate", x.s.PodNameTemplate, &x.names.Pod)
 	expand("dnsNameTemplate", x.s.DNSNameTemplate, &x.names.DNS)
@@ -68,8 +83,9 @@ func (x *server) checkNames() []Denial {
 			name, deref(x.s.PodNameTemplate), x.names.Pod, x.in.Identity.User, x.in.Identity.Server))
 	}
 	if x.names.Namespace != x.in.Namespace.Name {
-		denials = append(denials, denyf(NameMismatch, nil, "metadata.namespace",
-			"the pod is in namespace %q, but userNamespaceTemplate gives %q", x.in.Namespace.Name, x.names.Namespace))
+		setting, _ := x.namespaceSetting()
+		denials = append(denials, denyf(NameMismatch, nil, fieldNamespace,
+			"the pod is in namespace %q, but %s gives %q", x.in.Namespace.Name, setting, x.names.Namespace))
 	}
 	if secret := x.in.Identity.EnvSecret; secret != "" && !isEnvSecretOf(secret, x.names.Pod) {
 		denials = append(denials, denyf(IdentityInvalid, nil, "metadata.annotations["+AnnotationEnvSecret+"]",

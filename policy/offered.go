@@ -1,5 +1,68 @@
 package policy
 
+import "cmp"
+
+// Offered are the profiles that this user may choose from, in their order; none where policy leaves nothing to choose. Profile and
+// options of the identity don't count. Denials say why the user can't have a server at all.
+func (c *Compiled) Offered(in Input) ([]Offered, []Denial) {
+	s := c.selectPolicies(&in)
+	if denials := append(refusals(s.policies, &in, s.asserted), s.failed...); len(denials) > 0 {
+		return nil, denials
+	}
+	all, denials := allProfiles(s.policies)
+	if len(all) == 0 || len(denials) > 0 {
+		return nil, denials
+	}
+	id := Identity{User: in.Identity.User}
+	standard, denial := chooseProfile(all, &id, s.groups)
+	if denial != nil {
+		return nil, []Denial{*denial}
+	}
+	var offered []Offered
+	for _, p := range all {
+		if !permits(p.spec.AllowedUsers, p.spec.AllowedGroups, id.User, s.groups) {
+			continue
+		}
+		o := Offered{
+			Slug: p.spec.Slug, DisplayName: cmp.Or(p.spec.DisplayName, p.spec.Slug), Description: p.spec.Description,
+			Default: p == standard,
+		}
+		for _, option := range p.options {
+			o.Options = append(o.Options, option.offeredTo(id.User, s.groups))
+		}
+		offered = append(offered, o)
+	}
+	return offered, nil
+}
+
+// offeredTo leaves out what the user may not choose. An option of which nothing is left stays: the profile can't be had without
+// an answer, and the denial says so.
+func (o *compiledOption) offeredTo(user string, groups []string) OfferedOption {
+	offer := OfferedOption{Name: o.name, DisplayName: cmp.Or(o.displayName, o.name)}
+	standard := -1
+	for _, c := range o.choices {
+		if !permits(c.spec.AllowedUsers, c.spec.AllowedGroups, user, groups) {
+			continue
+		}
+		if standard < 0 || c.spec.Default && !offer.Choices[standard].Default {
+			standard = len(offer.Choices)
+		}
+		offer.Choices = append(offer.Choices, OfferedChoice{
+			Name: c.spec.Name, DisplayName: cmp.Or(c.spec.DisplayName, c.spec.Name), Default: c.spec.Default,
+		})
+	}
+	for i := range offer.Choices {
+		offer.Choices[i].Default = i == standard
+	}
+	if u := o.unlisted; u != nil && permits(u.spec.AllowedUsers, u.spec.AllowedGroups, user, groups) {
+		offer.Unlisted = &OfferedUnlisted{
+			DisplayName: u.spec.DisplayName, DisplayNameInChoices: u.spec.DisplayNameInChoices,
+			ValidationRegex: u.spec.ValidationRegex, ValidationMessage: u.spec.ValidationMessage,
+		}
+	}
+	return offer
+}
+
 // Offered is a profile that a user may choose, without what it sets: that is nobody's business but policy's.
 type Offered struct {
 	Slug        string `json:"slug"`

@@ -30,7 +30,9 @@ type compiledProfile struct {
 
 // compiledOption is one question of a profile.
 type compiledOption struct {
-	name     string
+	// name by which it is answered, and displayName, which may be empty.
+	name, displayName string
+
 	path     *field.Path
 	choices  []*compiledChoice
 	unlisted *compiledUnlisted
@@ -80,7 +82,7 @@ func (p *compiledPolicy) compileOptions(s *v1alpha1.Profile, path *field.Path) [
 		if !p.readStrict(item, &spec, paths[i]) {
 			continue
 		}
-		o := &compiledOption{name: spec.Name, path: paths[i]}
+		o := &compiledOption{name: spec.Name, displayName: spec.DisplayName, path: paths[i]}
 		if spec.Choices != nil {
 			o.choices = p.compileChoices(spec.Choices.Raw, paths[i].Child("choices"))
 		}

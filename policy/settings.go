@@ -79,6 +79,7 @@ type settings struct {
 	ServicesEnabled          *bool             `json:"servicesEnabled"`
 	InternalSSL              *bool             `json:"internalSsl"`
 	SecretMountPath          *string           `json:"secretMountPath"`
+	Namespace                *string           `json:"namespace"`
 	EnableUserNamespaces     *bool             `json:"enableUserNamespaces"`
 	UserNamespaceTemplate    *string           `json:"userNamespaceTemplate"`
 	UserNamespaceLabels      map[string]string `json:"userNamespaceLabels"`
@@ -252,6 +253,7 @@ var definitions = map[string]definition{
 	"servicesEnabled":          {lands: "Service"},
 	"internalSsl":              {lands: landsSpec + "volumes[jupyterhub-internal-certs]"},
 	"secretMountPath":          {lands: landsNotebook + "volumeMounts"},
+	"namespace":                {lands: "metadata.namespace", expand: beforeNamespace},
 	"enableUserNamespaces":     {lands: "Namespace"},
 	"userNamespaceTemplate":    {lands: "metadata.namespace", expand: beforeNamespace},
 	"userNamespaceLabels":      {shape: mapping, lands: "Namespace metadata.labels", expand: placeholders},

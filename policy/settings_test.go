@@ -30,7 +30,7 @@ func TestEverySettingThatShapesThePodIsPut(t *testing.T) {
 		"storageExtraLabels", "storageExtraAnnotations", // the claim
 		"slugScheme", "podNameTemplate", "pvcNameTemplate", "secretNameTemplate", "dnsNameTemplate", "podConnectIp",
 		"handleLegacyNames", "rememberPvcName", "servicesEnabled", // names
-		"enableUserNamespaces", "userNamespaceTemplate", "userNamespaceLabels", "userNamespaceAnnotations",
+		"namespace", "enableUserNamespaces", "userNamespaceTemplate", "userNamespaceLabels", "userNamespaceAnnotations",
 		"internalSsl", "secretMountPath", // certificates.go
 		"componentLabel", "commonLabels", "extraLabels", "extraAnnotations", // identity.go
 	}

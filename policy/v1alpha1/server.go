@@ -258,6 +258,10 @@ type Server struct {
 	// SecretMountPath is where the TLS Secret is mounted. Default /etc/jupyterhub/ssl/.
 	// +optional
 	SecretMountPath *string `json:"secretMountPath,omitzero"`
+	// Namespace in which servers are started; it has to be there. A template; meant for an expression, by which teams'
+	// servers go to their team's. It goes before enableUserNamespaces. Absent or empty: policy doesn't say.
+	// +optional
+	Namespace *string `json:"namespace,omitzero"`
 	// EnableUserNamespaces: each user's servers live in a namespace of their own.
 	// +optional
 	EnableUserNamespaces *bool `json:"enableUserNamespaces,omitzero"`

@@ -707,6 +707,11 @@ func (in *Server) DeepCopyInto(out *Server) {
 		*out = new(string)
 		**out = **in
 	}
+	if in.Namespace != nil {
+		in, out := &in.Namespace, &out.Namespace
+		*out = new(string)
+		**out = **in
+	}
 	if in.EnableUserNamespaces != nil {
 		in, out := &in.EnableUserNamespaces, &out.EnableUserNamespaces
 		*out = new(bool)

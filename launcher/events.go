@@ -1,0 +1,103 @@
+package launcher
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+	watchtools "k8s.io/client-go/tools/watch"
+)
+
+// podEvents gives the events of a pod, the old ones first, until ctx ends or they can't be had any more; then the channel is closed. They are
+// watched only while somebody listens: there are far more of them than of pods.
+func (l *Launcher) podEvents(ctx context.Context, namespace, name string, uid types.UID) <-chan *corev1.Event {
+	events := make(chan *corev1.Event)
+	go func() {
+		defer close(events)
+		told := map[types.UID]int32{}
+		tell := func(e *corev1.Event) bool {
+			if e.InvolvedObject.Name != name || e.InvolvedObject.UID != "" && e.InvolvedObject.UID != uid {
+				return true
+			}
+			if count, has := told[e.UID]; has && count >= timesOf(e) {
+				return true
+			}
+			told[e.UID] = timesOf(e)
+			select {
+			case events <- e:
+				return true
+			case <-ctx.Done():
+				return false
+			}
+		}
+		for l.eventsOnce(ctx, namespace, name, tell) {
+			if !sleep(ctx, time.Second) {
+				return
+			}
+		}
+	}()
+	return events
+}
+
+// timesOf says how often the same has happened.
+func timesOf(e *corev1.Event) int32 {
+	if e.Series != nil {
+		return max(e.Count, e.Series.Count)
+	}
+	return e.Count
+}
+
+// eventsOnce tells the events that are there and those of one watch. False: don't try again.
+func (l *Launcher) eventsOnce(ctx context.Context, namespace, name string, tell func(*corev1.Event) bool) bool {
+	api := l.client.CoreV1().Events(namespace)
+	only := fields.SelectorFromSet(fields.Set{"involvedObject.kind": "Pod", "involvedObject.name": name}).String()
+	list, err := api.List(ctx, metav1.ListOptions{FieldSelector: only})
+	if err != nil {
+		if ctx.Err() == nil {
+			l.log.V(1).Info("the events of a pod can't be read; its progress is told without them", "namespace", namespace, "pod", name)
+		}
+		again, _ := mayGoWell(err)
+		return again && ctx.Err() == nil
+	}
+	slices.SortStableFunc(list.Items, func(a, b corev1.Event) int {
+		at := func(e corev1.Event) time.Time {
+			return cmp.Or(e.LastTimestamp.Time, e.EventTime.Time, e.CreationTimestamp.Time)
+		}
+		return at(a).Compare(at(b))
+	})
+	for i := range list.Items {
+		if !tell(&list.Items[i]) {
+			return false
+		}
+	}
+	watcher, err := watchtools.NewRetryWatcherWithContext(ctx, list.ResourceVersion, &cache.ListWatch{
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			o.FieldSelector = only
+			return api.Watch(ctx, o)
+		},
+	})
+	if err != nil {
+		return false
+	}
+	defer watcher.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case change, open := <-watcher.ResultChan():
+			if !open {
+				return true
+			}
+			if e, ok := change.Object.(*corev1.Event); ok && change.Type != watch.Deleted && !tell(e) {
+				return false
+			}
+		}
+	}
+}

@@ -1,0 +1,93 @@
+package launcher
+
+import (
+	"context"
+	"errors"
+	"sync"
+)
+
+// flights are the starts that this replica is at.
+type flights struct {
+	mu  sync.Mutex
+	all map[Key]map[*flight]struct{}
+}
+
+// flight is a start on its way.
+type flight struct {
+	key    Key
+	cancel context.CancelCauseFunc
+
+	mu   sync.Mutex
+	said string
+	// changed is closed and made anew whenever there is something to tell.
+	changed chan struct{}
+	ended   bool
+}
+
+var errStopped = errors.New("the server was stopped while it started")
+
+func (f *flights) begin(ctx context.Context, key Key) (context.Context, *flight) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	one := &flight{key: key, cancel: cancel, changed: make(chan struct{})}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.all == nil {
+		f.all = map[Key]map[*flight]struct{}{}
+	}
+	if f.all[key] == nil {
+		f.all[key] = map[*flight]struct{}{}
+	}
+	f.all[key][one] = struct{}{}
+	return ctx, one
+}
+
+func (f *flights) end(one *flight) {
+	f.mu.Lock()
+	if delete(f.all[one.key], one); len(f.all[one.key]) == 0 {
+		delete(f.all, one.key)
+	}
+	f.mu.Unlock()
+	one.cancel(nil)
+	one.mu.Lock()
+	defer one.mu.Unlock()
+	one.ended = true
+	close(one.changed)
+}
+
+// stop ends the starts of a server, so that none comes up after it was stopped.
+func (f *flights) stop(key Key) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for one := range f.all[key] {
+		one.cancel(errStopped)
+	}
+}
+
+// of gives a start of a server; nil where there is none.
+func (f *flights) of(key Key) *flight {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for one := range f.all[key] {
+		return one
+	}
+	return nil
+}
+
+// say tells whoever looks on what the start is at.
+func (f *flight) say(what string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if what == f.said || f.ended {
+		return
+	}
+	f.said = what
+	close(f.changed)
+	f.changed = make(chan struct{})
+}
+
+// heard is what was said last, and a channel that is closed when there is more, or the start has ended.
+func (f *flight) heard() (said string, more <-chan struct{}, ended bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.said, f.changed, f.ended
+}

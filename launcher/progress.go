@@ -1,0 +1,217 @@
+package launcher
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// Progress tells how a server comes up, until it is ready, has failed, or is gone: then comes the step that is Done. It ends sooner only with
+// ctx, or when its reader stops. A start that is under way is waited for.
+func (l *Launcher) Progress(ctx context.Context, key Key) iter.Seq[Step] {
+	return func(yield func(Step) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		p := &telling{Launcher: l, key: key, yield: yield, begun: time.Now()}
+		p.changes = l.store.watch(ctx, func(k Key) bool { return k == key })
+		p.run(ctx)
+	}
+}
+
+// telling is one call of Progress.
+type telling struct {
+	*Launcher
+
+	key     Key
+	yield   func(Step) bool
+	changes *watcher
+	begun   time.Time
+	// over: the last step was told, or nobody listens any more.
+	over bool
+	// said is the last message that wasn't an event's.
+	said string
+	// percent is KubeSpawner's.
+	percent float64
+
+	// uid of the pod that is told of; "" before there is one. events are its own.
+	uid        types.UID
+	events     <-chan *corev1.Event
+	stopEvents context.CancelFunc
+}
+
+const (
+	// appearWithin is how long a pod may take to appear that another replica made.
+	appearWithin = 5 * time.Second
+	// patienceAfter and patienceEvery say when there are words of patience, where there is nothing else to tell.
+	patienceAfter = time.Minute
+	patienceEvery = 30 * time.Second
+)
+
+func (p *telling) run(ctx context.Context) {
+	defer func() { p.follow(ctx, nil) }()
+	appear := time.NewTimer(appearWithin)
+	defer appear.Stop()
+	calm := time.NewTimer(patienceAfter)
+	defer calm.Stop()
+	for !p.over {
+		start := p.hear()
+		select {
+		case <-ctx.Done():
+			return
+		case <-start:
+		case <-p.changes.raised:
+			for n, more := p.changes.take(); more && !p.over; n, more = p.changes.take() {
+				p.change(ctx, n)
+			}
+		case event, open := <-p.events:
+			if !open {
+				p.events = nil
+				continue
+			}
+			p.event(event)
+		case <-appear.C:
+			if p.uid == "" && start == nil {
+				p.tell(Step{Progress: -1, Message: "The server isn't there: no pod of it has been started", Done: true})
+			} else if p.uid == "" {
+				appear.Reset(appearWithin)
+			}
+		case <-calm.C:
+			p.tell(Step{Progress: -1, Message: fmt.Sprintf("Still waiting after %d seconds: %s", int(time.Since(p.begun).Seconds()), p.said)})
+			calm.Reset(patienceEvery)
+		}
+	}
+}
+
+// hear tells what the start of this replica is at, as long as there is no pod, and gives a channel that says when there is more; nil where
+// there is no such start.
+func (p *telling) hear() <-chan struct{} {
+	f := p.flights.of(p.key)
+	if f == nil {
+		return nil
+	}
+	said, more, ended := f.heard()
+	if ended {
+		return nil
+	}
+	if p.uid == "" && said != "" {
+		p.mention(said)
+	}
+	return more
+}
+
+func (p *telling) tell(s Step) {
+	if p.over {
+		return
+	}
+	p.over = !p.yield(s) || s.Done
+}
+
+// mention tells something that is no event, once.
+func (p *telling) mention(message string) {
+	if message == "" || message == p.said {
+		return
+	}
+	p.said = message
+	p.tell(Step{Progress: -1, Message: message})
+}
+
+// change takes in how a pod of the server is now.
+func (p *telling) change(ctx context.Context, n noted) {
+	r := n.record
+	switch {
+	case n.deleted && r.UID != p.uid, !n.deleted && r.server.State == Stopping && p.uid == "":
+		return // the last run's
+	case n.deleted:
+		if p.store.get(p.key) == nil && p.flights.of(p.key) == nil {
+			p.tell(Step{Progress: -1, Message: "The server was stopped while it started", Done: true})
+			return
+		}
+		p.follow(ctx, nil) // another takes its place
+		return
+	case r.UID != p.uid:
+		p.follow(ctx, r)
+		p.tell(Step{Progress: 0, Message: fmt.Sprintf("Policy admitted pod %s in namespace %s", r.Name, r.Namespace)})
+	}
+	p.state(ctx, r)
+}
+
+// state tells the stage of a pod, and ends where it is the last.
+func (p *telling) state(ctx context.Context, r *record) {
+	server := r.copyOfServer()
+	done := func(percent int, message string) {
+		server.Message = message
+		if server.State == Running {
+			server.Message = ""
+		}
+		p.tell(Step{Progress: percent, Message: message, Done: true, Server: server})
+	}
+	switch server.State {
+	case Running:
+		p.remaining()
+		done(100, "The server is ready")
+	case Failed, Stopped:
+		p.remaining()
+		done(-1, p.explain(ctx, r))
+	case Stopping:
+		p.mention(server.Message)
+	case Pending:
+		if p.hopeless(r.trouble.reason) {
+			p.remaining()
+			server.State = Failed
+			done(-1, p.explain(ctx, r))
+			return
+		}
+		if r.trouble.message == "" {
+			p.mention(r.stage)
+			return
+		}
+		p.mention(p.explain(ctx, r))
+	}
+}
+
+// follow begins to listen to a pod's events, instead of the ones before; nil: to none.
+func (p *telling) follow(ctx context.Context, r *record) {
+	if p.stopEvents != nil {
+		p.stopEvents()
+	}
+	p.uid, p.events, p.stopEvents = "", nil, nil
+	if r == nil {
+		return
+	}
+	ctx, p.stopEvents = context.WithCancel(ctx)
+	p.uid, p.percent, p.events = r.UID, 0, p.podEvents(ctx, r.Namespace, r.Name, r.UID)
+}
+
+// event tells one as KubeSpawner does; each brings the server a third of the way nearer to 90 percent.
+func (p *telling) event(e *corev1.Event) {
+	const nearly, part = 90, 3
+	p.percent += (nearly - p.percent) / part
+	at := e.LastTimestamp.Time
+	if at.IsZero() {
+		at = e.EventTime.Time
+	}
+	p.tell(Step{
+		Progress: int(p.percent),
+		Message:  fmt.Sprintf("%s [%s] %s", at.UTC().Format(time.RFC3339), e.Type, e.Message),
+		Event:    encoded(e),
+	})
+}
+
+// remaining tells the events that are here already, so that those of a server which came up quickly are told too.
+func (p *telling) remaining() {
+	for !p.over {
+		select {
+		case e, open := <-p.events:
+			if !open {
+				return
+			}
+			p.event(e)
+		default:
+			return
+		}
+	}
+}

@@ -1,0 +1,258 @@
+package launcher
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/slipway-hub/slipway/policy"
+)
+
+// DefaultStartTimeout bounds a start whose request has no Timeout.
+const DefaultStartTimeout = 5 * time.Minute
+
+// Start asks for a server and waits until its pod is admitted and the Secret with its environment exists. It may be asked any number of
+// times, by any replica, and again after a crash at any step: the same StartID is one start and has one pod.
+//
+// A refusal by policy is a *Denied, what else keeps the server from being started a *Failure; when the time is over, the error wraps
+// context.DeadlineExceeded and says what it waited for.
+func (l *Launcher) Start(ctx context.Context, req Request) (*Server, error) {
+	if err := l.check(&req); err != nil {
+		return nil, err
+	}
+	timeout := cmp.Or(req.Timeout, DefaultStartTimeout)
+	over := fmt.Errorf("%s wasn't admitted within %s: %w", req.Key, timeout, context.DeadlineExceeded)
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, over)
+	defer cancel()
+	ctx, f := l.flights.begin(ctx, req.Key)
+	defer l.flights.end(f)
+	if err := l.awaitSynced(ctx); err != nil {
+		return nil, err
+	}
+	s := &start{Launcher: l, req: &req, id8: startID8(req.StartID), flight: f}
+	// From here on every change of the server's pods is noted, so that this one's can't be missed.
+	changes := l.store.watch(ctx, func(k Key) bool { return k == req.Key })
+	pod, err := s.untilAdmitted(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return l.known(ctx, changes, pod), nil
+}
+
+// known waits until this replica's watch has heard of a pod, so that whoever asks next finds it.
+func (l *Launcher) known(ctx context.Context, changes *watcher, pod *corev1.Pod) *Server {
+	// The pod is there; that is what Start is for. A watch that is broken for the moment doesn't fail it.
+	const patience = 10 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		n, err := changes.next(ctx)
+		if err != nil {
+			return l.recordOf(pod).copyOfServer()
+		}
+		if n.record.UID == pod.UID {
+			return n.record.copyOfServer()
+		}
+	}
+}
+
+// start is one call of Start.
+type start struct {
+	*Launcher
+
+	req *Request
+	// id8 is what makes the env Secret's name of StartID.
+	id8    string
+	flight *flight
+	// set are the policies that the last try went by.
+	set *policySet
+	// looks counts how often policies and labels were read again because of a denial.
+	looks int
+}
+
+// errTaken: another pod had the name, and is gone.
+var errTaken = errors.New("another pod had the name")
+
+// untilAdmitted tries until the pod and its Secret are there, it is refused for good, or ctx ends.
+func (s *start) untilAdmitted(ctx context.Context) (*corev1.Pod, error) {
+	wait := patience()
+	for {
+		pod, err := s.try(ctx)
+		if err == nil {
+			return pod, nil
+		}
+		if ctx.Err() != nil {
+			return nil, outOfTime(ctx, err)
+		}
+		var after time.Duration
+		switch again, soonest := mayGoWell(err); {
+		case errors.Is(err, errTaken):
+		case again:
+			after = soonest
+		case !s.readAgain(ctx, err):
+			return nil, err
+		}
+		s.flight.say(waitingAgain(err))
+		s.log.V(1).Info("start is tried again", "hub", s.req.Hub, "pod namespace", s.req.Namespace, "reason", reasonOf(err))
+		if !sleep(ctx, max(after, wait.Step())) {
+			return nil, outOfTime(ctx, err)
+		}
+	}
+}
+
+// try makes the pod, or finds the one that another call of this start made, and then its Secret.
+func (s *start) try(ctx context.Context) (*corev1.Pod, error) {
+	s.set = s.policies.current.Load()
+	at, err := s.place(ctx, s.set, s.req, true)
+	if err != nil {
+		return nil, err
+	}
+	in := s.input(s.req, at)
+	names, denials := s.set.names(in)
+	if len(denials) > 0 {
+		return nil, deniedBy(denials)
+	}
+	id := in.Identity
+	id.Name = names.Pod
+	id.EnvSecret = names.Pod + envSecretInfix + s.id8
+	id.EnvKeys = slices.Sorted(maps.Keys(s.secretData()))
+	pod, err := s.elsewhere(ctx, at.Name, id.Name)
+	if pod == nil && err == nil {
+		pod, err = s.client.CoreV1().Pods(at.Name).Create(ctx, Skeleton(id, at.Name), metav1.CreateOptions{})
+		if apierrors.IsAlreadyExists(err) {
+			pod, err = s.settle(ctx, at.Name, id.Name)
+		}
+	}
+	if err != nil {
+		return nil, explainRefusal(err, at.Name, id.Name)
+	}
+	return pod, s.createSecret(ctx, pod)
+}
+
+// envSecretInfix stands between a pod's name and its start id in the name of its env Secret.
+const envSecretInfix = "-env-"
+
+// elsewhere looks for a pod of this server under another name or in another namespace, which policy gave before it was changed: a
+// server has one pod. Nil where there is none.
+func (s *start) elsewhere(ctx context.Context, namespace, name string) (*corev1.Pod, error) {
+	for _, r := range s.store.all(s.req.Key) {
+		if r.Namespace == namespace && r.Name == name {
+			continue
+		}
+		if pod, err := s.settle(ctx, r.Namespace, r.Name); !errors.Is(err, errTaken) {
+			return pod, err
+		}
+	}
+	return nil, nil //nolint:nilnil // there is none, and nothing is wrong
+}
+
+// settle decides what becomes of a pod that has the name: it is this start's own, or it makes way (errTaken), or it is somebody
+// else's.
+func (s *start) settle(ctx context.Context, namespace, name string) (*corev1.Pod, error) {
+	pod, err := s.client.CoreV1().Pods(namespace).Get(ctx, name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, errTaken
+	case err != nil:
+		return nil, err
+	case keyOf(pod) != s.req.Key:
+		return nil, deniedBy([]policy.Denial{takenBy(s.req.Key, pod)})
+	}
+	same := startIDOf(pod) == s.id8
+	switch {
+	case same && pod.DeletionTimestamp != nil:
+		// Its Secret goes with it, and its name can't be used again without losing what is in it to garbage collection.
+		return nil, &Failure{Message: "this start of " + s.req.Key.String() + " was stopped: start it anew, with another start id", Hopeless: true}
+	case same:
+		return pod, nil
+	case pod.DeletionTimestamp == nil:
+		s.flight.say("Stopping what is left of the server's last run")
+		if err := s.remove(ctx, pod.Namespace, pod.Name, pod.UID, graceToReplace(pod)); err != nil {
+			return nil, err
+		}
+	}
+	s.flight.say("Waiting until the server's last run has ended")
+	if err := s.store.awaitGone(ctx, s.req.Key, pod.UID); err != nil {
+		return nil, err
+	}
+	return nil, errTaken
+}
+
+// takenBy says that a pod's name is taken by somebody else's server.
+func takenBy(wanted Key, pod *corev1.Pod) policy.Denial {
+	whose := "isn't a server of any hub"
+	if has := keyOf(pod); has.Hub != "" && has.User != "" {
+		whose = "is " + has.String()
+	}
+	return policy.Denial{
+		Code: policy.IdentityConflict, Field: "metadata.name",
+		Message: fmt.Sprintf("pod %s in namespace %s is there already and %s, so it can't be %s: have policy name them differently, or have that pod removed",
+			pod.Name, pod.Namespace, whose, wanted),
+	}
+}
+
+// graceToReplace is the time that a server has to end when another takes its place, as KubeSpawner's delete_grace_period.
+func graceToReplace(pod *corev1.Pod) time.Duration {
+	if hasStopped(pod) || pod.Status.Phase != corev1.PodRunning {
+		return 0
+	}
+	return defaultGrace
+}
+
+// remove deletes just this pod; it is no error if it's gone, or another has its name.
+func (l *Launcher) remove(ctx context.Context, namespace, name string, uid types.UID, grace time.Duration) error {
+	err := l.client.CoreV1().Pods(namespace).Delete(ctx, name, metav1.DeleteOptions{
+		Preconditions: &metav1.Preconditions{UID: &uid}, GracePeriodSeconds: new(int64(grace.Seconds())),
+	})
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		return nil
+	}
+	return err
+}
+
+// secretData is what goes into the env Secret.
+func (s *start) secretData() map[string][]byte {
+	data := make(map[string][]byte, len(s.req.Env)+len(s.req.Files))
+	for _, from := range []map[string]string{s.req.Env, s.req.Files} {
+		for key, value := range from {
+			data[key] = []byte(value)
+		}
+	}
+	return data
+}
+
+// createSecret makes the Secret that the pod names. That it is there already is as good: another call of this start made it. Where it is
+// refused for good, the pod could never run, so it goes.
+func (s *start) createSecret(ctx context.Context, pod *corev1.Pod) error {
+	_, err := s.client.CoreV1().Secrets(pod.Namespace).Create(ctx, &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:            pod.Annotations[policy.AnnotationEnvSecret],
+			Labels:          map[string]string{policy.LabelHub: s.req.Hub},
+			OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: pod.Name, UID: pod.UID}},
+		},
+		Type: envSecretType, Immutable: new(true), Data: s.secretData(),
+	}, metav1.CreateOptions{})
+	if err == nil || apierrors.IsAlreadyExists(err) {
+		return nil
+	}
+	err = explainSecret(err, pod)
+	if again, _ := mayGoWell(err); again || ctx.Err() != nil {
+		return err
+	}
+	const soon = 10 * time.Second
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), soon)
+	defer cancel()
+	return errors.Join(err, s.remove(ctx, pod.Namespace, pod.Name, pod.UID, 0))
+}
+
+// envSecretType is the type of the Secrets that a launcher makes, and the only one that it may make.
+const envSecretType corev1.SecretType = "slipway.dev/env"

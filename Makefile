@@ -96,8 +96,9 @@ release: ## a release of the tag that is checked out; takes cosign, GITHUB_TOKEN
 	@$(RELEASE) release --clean
 
 .PHONY: generate
-generate: ## the CRDs and the deepcopy code, from policy/v1alpha1; the chart's README, from its values
+generate: ## the CRDs and the deepcopy code, from policy/v1alpha1; the API's description, from its types; the chart's README, from its values
 	$(TOOL) controller-gen object paths=./policy/v1alpha1 crd:maxDescLen=200 output:crd:dir=charts/slipway/files/crds
+	go run ./cmd/slipway-launcher openapi > launcher/api/openapi.yaml
 	$(CHART_TOOL) helm-docs --chart-search-root charts --sort-values-order file --skip-version-footer --log-level warning
 
 .PHONY: verify

@@ -1,6 +1,6 @@
-// Command slipway-launcher is to create, watch and stop the pods of hubs, by an HTTP API that doesn't exist yet. So far it
-// finds out whether its account has the rights for that, which readiness tells. It exits 0 after a clean end, 2 on wrong
-// usage, and 3 when it could not run.
+// Command slipway-launcher creates, watches and stops the pods of hubs, which ask it by the HTTP API of package launcher/api: on a
+// unix socket in the hub's pod, or by TLS with a service account's token. It exits 0 after a clean end, 2 on wrong usage, and 3
+// when it could not run.
 package main
 
 import "github.com/slipway-hub/slipway/cmd/internal/server"

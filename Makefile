@@ -106,7 +106,7 @@ verify: ## a check that generated files and go.mod files are current
 	@test/verify.sh
 
 .PHONY: lint
-lint: ## golangci-lint, ruff, shellcheck, helm lint
+lint: ## golangci-lint, ruff, mypy, shellcheck, helm lint
 	@$(LINT) run ./...
 	@$(LINT) run --build-tags e2e,full ./test/cluster/kube ./test/e2e ./test/certificates ./test/observability
 	@for module in test/cluster/programs/*/ tools/images/; do (cd "$$module" && $(LINT) run --config $(CURDIR)/.golangci.yml --build-tags remove_all_sd ./...); done
@@ -114,6 +114,8 @@ lint: ## golangci-lint, ruff, shellcheck, helm lint
 	@tools=$$($(PYTHON_TOOLS)); \
 		"$$tools/ruff" check --quiet .; \
 		"$$tools/ruff" format --quiet --diff .; \
+		hub=$$(python3 tools/pyenv.py launcher/jupyterhub/requirements.txt); \
+		(cd launcher/jupyterhub && "$$hub/mypy" --no-error-summary); \
 		git ls-files -z --cached --others --exclude-standard '*.sh' .ci/run | xargs -0 "$$tools/shellcheck"
 
 .PHONY: clean

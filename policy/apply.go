@@ -43,7 +43,7 @@ func (c *Compiled) apply(in Input) (Result, error) { //nolint:unparam // a step 
 		return x.refusing(pod, denials), nil
 	}
 	r := Result{
-		Pod: pod.DeepCopy(), Claim: x.buildClaim(), Names: x.names, Warnings: abridgedWarnings(warnings), Applied: x.plan.applied, Kept: x.keeping(),
+		Pod: pod.DeepCopy(), Claim: x.buildClaim(), MoreClaims: x.buildMoreClaims(), Names: x.names, Warnings: abridgedWarnings(warnings), Applied: x.plan.applied, Kept: x.keeping(),
 	}
 	if in.Provenance {
 		r.Provenance = x.provenance()
@@ -78,7 +78,10 @@ func (x *server) expand() []Denial {
 	if denials := x.compute(); len(denials) > 0 {
 		return denials
 	}
-	return append(x.expandNames(), x.expandAll()...)
+	if denials := append(x.expandNames(), x.expandAll()...); len(denials) > 0 {
+		return denials
+	}
+	return x.chooseMoreClaims()
 }
 
 // fit makes the pod, from nothing or, in Keep, from the one that was sent, mutates it, and asserts once more what is enforced.

@@ -232,7 +232,7 @@ func notAmong(denials, others []Denial) []Denial {
 
 // refusing is a denial of what was fitted already: an audit tells what it was, too.
 func (x *server) refusing(pod *corev1.Pod, denials []Denial) Result {
-	return Result{Denials: denials, refused: &Result{Pod: pod, Claim: x.buildClaim(), Names: x.names, Kept: x.keeping()}}
+	return Result{Denials: denials, refused: &Result{Pod: pod, Claim: x.buildClaim(), MoreClaims: x.buildMoreClaims(), Names: x.names, Kept: x.keeping()}}
 }
 
 // isUnreadable: it can't be told who the server is for.
@@ -251,7 +251,7 @@ func (c *Compiled) decide(in Input) (Result, error) {
 	}
 	refused := r.refused
 	if r.Pod != nil {
-		refused = &Result{Pod: r.Pod, Claim: r.Claim, Names: r.Names, Kept: r.Kept}
+		refused = &Result{Pod: r.Pod, Claim: r.Claim, MoreClaims: r.MoreClaims, Names: r.Names, Kept: r.Kept}
 	}
 	return Result{Denials: slices.Concat(in.Refused, r.Denials), refused: refused}, nil
 }

@@ -249,13 +249,12 @@ func putPullPolicy(x *server, pod *corev1.Pod, _ scope) {
 }
 
 func putPort(x *server, pod *corev1.Pod, _ scope) {
-	const name = "notebook-port"
 	var ports []corev1.ContainerPort
 	if x.s.Port != nil {
-		ports = []corev1.ContainerPort{{Name: name, ContainerPort: *x.s.Port}}
+		ports = []corev1.ContainerPort{{Name: notebookPort, ContainerPort: *x.s.Port}}
 	}
 	nb := notebook(pod)
-	nb.Ports = putItems(nb.Ports, ports, scope{keys: []string{name}}, func(p *corev1.ContainerPort) string { return p.Name })
+	nb.Ports = putItems(nb.Ports, ports, scope{keys: []string{notebookPort}}, func(p *corev1.ContainerPort) string { return p.Name })
 }
 
 // putArgs: without a command, arguments are dropped, as upstream: the image's own command doesn't expect them. The

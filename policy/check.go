@@ -424,7 +424,7 @@ func (k *checker) fit(c *Compiled, s *scene, id Identity) []trouble {
 		return troubles
 	}
 	var troubles []trouble
-	for _, f := range flawsOf(result.Pod, result.Claim) {
+	for _, f := range flawsOf(result.Pod, result.Claim, result.MoreClaims) {
 		troubles = append(troubles, trouble{Denial: Denial{Code: unbuildable, Field: f.path, Message: f.message}, from: f.from})
 	}
 	return troubles

@@ -8,7 +8,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
-	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
@@ -22,9 +21,9 @@ type flaw struct {
 	message string
 }
 
-// flawsOf are what the API server would refuse in a pod and in a claim, which may be nil. Kubernetes' own validation is in no library
+// flawsOf are what the API server would refuse in a pod, in its home claim, which may be nil, and in its other claims. Kubernetes' own validation is in no library
 // that may be used, so these are its rules for what policies write wrong; a test holds them against an API server.
-func flawsOf(pod *corev1.Pod, claim *corev1.PersistentVolumeClaim) []flaw {
+func flawsOf(pod *corev1.Pod, home *corev1.PersistentVolumeClaim, others []*corev1.PersistentVolumeClaim) []flaw {
 	f := &flaws{pod: pod}
 	for _, rule := range podRules {
 		rule(f)
@@ -34,8 +33,11 @@ func flawsOf(pod *corev1.Pod, claim *corev1.PersistentVolumeClaim) []flaw {
 			rule(f, at, c)
 		}
 	})
-	if claim != nil {
-		f.claim(claim)
+	if home != nil {
+		f.home(home)
+	}
+	for _, claim := range others {
+		f.otherClaim(claim)
 	}
 	return f.found
 }
@@ -372,36 +374,5 @@ func (f *flaws) names() {
 		if problems := validation.IsDNS1123Label(name); name != "" && len(problems) > 0 {
 			f.addf("spec."+field, []source{{"extraPodConfig", field, ""}}, "%q is no %s: %s", name, field, inShort(problems))
 		}
-	}
-}
-
-// claim is the home claim.
-func (f *flaws) claim(c *corev1.PersistentVolumeClaim) {
-	storage, has := c.Spec.Resources.Requests[corev1.ResourceStorage]
-	from := []source{{"storageCapacity", "", ""}, {"storagePvcEnsure", "", ""}}
-	switch {
-	case !has:
-		f.addf("the claim's spec.resources.requests[storage]", from, "a claim needs a size: set storageCapacity, like 10Gi")
-	case storage.Sign() <= 0:
-		f.addf("the claim's spec.resources.requests[storage]", from, "a claim of %s can't be made: set storageCapacity to more, like 10Gi", storage.String())
-	}
-	modes := []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce, corev1.ReadOnlyMany, corev1.ReadWriteMany, corev1.ReadWriteOncePod}
-	from = []source{{"storageAccessModes", "", ""}}
-	if len(c.Spec.AccessModes) == 0 {
-		f.addf("the claim's spec.accessModes", from, "a claim needs an access mode: write ReadWriteOnce, or leave storageAccessModes out")
-	}
-	for _, mode := range c.Spec.AccessModes {
-		if !slices.Contains(modes, mode) {
-			f.addf("the claim's spec.accessModes", from, "%q is no access mode: write ReadWriteOnce, ReadOnlyMany, ReadWriteMany or ReadWriteOncePod", mode)
-		}
-	}
-	for _, key := range slices.Sorted(maps.Keys(c.Labels)) {
-		f.label("the claim's metadata.labels["+key+"]", []source{{"storageExtraLabels", key, ""}, {"commonLabels", key, ""}}, key, c.Labels[key])
-	}
-	if name := deref(c.Spec.StorageClassName); name != "" && len(validation.IsDNS1123Subdomain(name)) > 0 {
-		f.addf("the claim's spec.storageClassName", []source{{"storageClass", "", ""}}, "%q is no storage class's name: %s", name, inShort(validation.IsDNS1123Subdomain(name)))
-	}
-	if errs := metav1validation.ValidateLabelSelector(c.Spec.Selector, metav1validation.LabelSelectorValidationOptions{}, nil); len(errs) > 0 {
-		f.addf("the claim's spec.selector", []source{{"storageSelector", "", ""}}, "%s", errs[0].ErrorBody())
 	}
 }

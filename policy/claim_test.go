@@ -18,6 +18,13 @@ func claim(name, user, server, hub string) metav1.PartialObjectMetadata {
 	return m
 }
 
+// extraClaim is one of the setting claims.
+func extraClaim(name, user, key string) metav1.PartialObjectMetadata {
+	m := claim(name, user, "", "main")
+	m.Labels[LabelClaim] = key
+	return m
+}
+
 func TestAUserKeepsTheClaimThatExists(t *testing.T) {
 	home := "storagePvcEnsure: true, storageCapacity: 1Gi, volumes: {home: {persistentVolumeClaim: {claimName: '{pvc_name}'}}}"
 	for name, tc := range map[string]struct {
@@ -74,6 +81,61 @@ func TestTheClaimThatAnotherReplicaChoseIsVerified(t *testing.T) {
 				codes = append(codes, d.Code)
 			}
 			assert.Equal(t, tc.known, codes)
+		})
+	}
+}
+
+// Either of two may have the user's work in it.
+func TestTwoClaimsOfOneServerAreADenialThatNamesBoth(t *testing.T) {
+	const home = "storagePvcEnsure: true, storageCapacity: 1Gi, volumes: {home: {persistentVolumeClaim: {claimName: '{pvc_name}'}}}"
+	c := compiled(t, baseline+namespaced("n", "{adoptClaims: Unlabelled, defaults: {"+home+"}}"))
+	in := aliceIn("research")
+	in.Identity.User = "A@b"
+	for name, tc := range map[string]struct {
+		claims ClaimList
+		want   string // empty: denied
+	}{
+		"of equal right":               {ClaimList{claim("b", "A@b", "", "main"), claim("a", "A@b", "", "main")}, ""},
+		"with and without a hub label": {ClaimList{claim("b", "A@b", "", "main"), claim("a", "A@b", "", "")}, ""},
+		"one is the template's":        {ClaimList{claim("a", "A@b", "", "main"), claim("claim-a-b---a63b3d02", "A@b", "", "main")}, "claim-a-b---a63b3d02"},
+		"one is KubeSpawner's legacy":  {ClaimList{claim("a", "A@b", "", "main"), claim("claim--41-40b", "A@b", "", "")}, "claim--41-40b"},
+		"one is another server's":      {ClaimList{claim("a", "A@b", "", "main"), claim("b", "A@b", "lab", "main")}, "a"},
+		"one isn't a home":             {ClaimList{claim("a", "A@b", "", "main"), extraClaim("b", "A@b", "scratch")}, "a"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in.Claims = tc.claims
+			r, err := c.Apply(in)
+			assert.NoError(t, err)
+			if tc.want != "" {
+				assert.Empty(t, r.Denials)
+				assert.Equal(t, tc.want, r.Claim.Name)
+				return
+			}
+			assert.Len(t, r.Denials, 1)
+			assert.Equal(t, IdentityConflict, r.Denials[0].Code)
+			assert.Contains(t, r.Denials[0].Message, `the claims "a" and "b" are all user "A@b"'s`)
+		})
+	}
+}
+
+// KubeSpawner before 0.8.1 said on a claim by its name alone whose it is.
+func TestALegacyClaimIsFoundByItsName(t *testing.T) {
+	nameless := metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: "claim--41-40b"}}
+	for name, tc := range map[string]struct {
+		spec   string
+		claims ClaimList
+		want   string
+	}{
+		"where unlabelled ones are adopted":    {"adoptClaims: Unlabelled, ", ClaimList{nameless}, "claim--41-40b"},
+		"where they aren't":                    {"", ClaimList{nameless}, "claim-a-b---a63b3d02"},
+		"of somebody else":                     {"adoptClaims: Unlabelled, ", ClaimList{claim("claim--41-40b", "bob", "", "")}, "claim-a-b---a63b3d02"},
+		"of another hub, which it doesn't say": {"adoptClaims: Unlabelled, ", ClaimList{{ObjectMeta: metav1.ObjectMeta{Name: "claim--41-40b", Labels: map[string]string{LabelHub: "two"}}}}, "claim-a-b---a63b3d02"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := aliceIn("research")
+			in.Identity.User, in.Claims = "A@b", tc.claims
+			r := fitted(t, compiled(t, baseline+namespaced("n", "{"+tc.spec+"defaults: {storagePvcEnsure: true, storageCapacity: 1Gi}}")), in)
+			assert.Equal(t, tc.want, r.Claim.Name)
 		})
 	}
 }

@@ -144,7 +144,6 @@ func (p *compiledPolicy) guarded(path *field.Path, work func()) {
 
 func (p *compiledPolicy) compile(path *field.Path) {
 	spec := p.spec
-	p.errs = append(p.errs, notBuiltYet(spec, path)...)
 	p.compileSelection(path)
 	p.defaults = p.compileBlock(spec.Defaults, path.Child("defaults"))
 	p.enforced = p.compileBlock(spec.Enforced, path.Child("enforced"))
@@ -226,6 +225,7 @@ func checkSettings(s *settings, path *field.Path) field.ErrorList {
 	if s.SlugScheme != nil && *s.SlugScheme != "safe" && *s.SlugScheme != "escape" {
 		errs = append(errs, field.NotSupported(path.Child("slugScheme"), *s.SlugScheme, []string{"safe", "escape"}))
 	}
+	errs = append(errs, checkClaims(s.Claims, path.Child("claims"))...)
 	for _, f := range []struct {
 		name string
 		text *string
@@ -238,22 +238,6 @@ func checkSettings(s *settings, path *field.Path) field.ErrorList {
 	for _, name := range []string{"priority", "preemptionPolicy", "overhead"} {
 		if slices.Contains(s.ExtraPodConfig.Keys, name) {
 			errs = append(errs, field.Forbidden(path.Child("extraPodConfig", name), "the API server computes it from priorityClassName or runtimeClassName and refuses any other value"))
-		}
-	}
-	return errs
-}
-
-// notBuiltYet names the fields that this version knows but doesn't act on. Ignoring one would be a hole.
-func notBuiltYet(spec *v1alpha1.SpawnPolicySpec, path *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	for _, f := range []struct {
-		name string
-		set  bool
-	}{
-		{"deleteClaims", spec.DeleteClaims != nil},
-	} {
-		if f.set {
-			errs = append(errs, field.Forbidden(path.Child(f.name), "isn't built yet in this version, and nothing is ignored: take it out"))
 		}
 	}
 	return errs

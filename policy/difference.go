@@ -11,7 +11,7 @@ import (
 
 // Difference is one place at which two pods differ. Values aren't in it: they may be secrets.
 type Difference struct {
-	// Path is in the pod (spec.containers[notebook].image), or in the home claim (claim.spec.storageClassName; claim is all of it).
+	// Path is in the pod (spec.containers[notebook].image), in the home claim (claim.spec.storageClassName; claim is all of it), or in another (claims[scratch].spec).
 	Path   string `json:"path"`
 	Change Change `json:"change"`
 }
@@ -35,7 +35,7 @@ func differencesOf(in *Input, now, would *Result) []Difference {
 	sent := now.Untouched || now.Kept
 	backward := (&comparison{exact: sent || !would.Kept}).pods(before, after)
 	forward := (&comparison{exact: would.Kept || !sent, refilled: sent, sent: in.Surplus}).pods(after, before)
-	return append(differencesIn(forward, backward), claimDifferences(now.Claim, would.Claim)...)
+	return slices.Concat(differencesIn(forward, backward), claimDifferences("claim", now.Claim, would.Claim), moreClaimDifferences(now.MoreClaims, would.MoreClaims))
 }
 
 // differencesIn reads two comparisons of the same, each from its side. What only one side says otherwise is there on that side
@@ -93,25 +93,43 @@ func withoutKey(m map[string]string, key string) map[string]string {
 	return own
 }
 
-// claimDifferences compares home claims; either may be nil.
-func claimDifferences(now, would *corev1.PersistentVolumeClaim) []Difference {
+// claimDifferences compares two claims that have one path; either may be nil.
+func claimDifferences(path string, now, would *corev1.PersistentVolumeClaim) []Difference {
 	switch {
 	case now == nil && would == nil:
 		return nil
 	case now == nil:
-		return []Difference{{"claim", FieldAdded}}
+		return []Difference{{path, FieldAdded}}
 	case would == nil:
-		return []Difference{{"claim", FieldRemoved}}
+		return []Difference{{path, FieldRemoved}}
 	}
 	compare := func(want, have *corev1.PersistentVolumeClaim) *comparison {
 		c := &comparison{exact: true}
 		if want.Name != have.Name {
-			c.changed = append(c.changed, "claim.metadata.name")
+			c.changed = append(c.changed, path+".metadata.name")
 		}
-		c.compareMap(place{path: "claim.metadata.labels"}, reflect.ValueOf(want.Labels), reflect.ValueOf(have.Labels))
-		c.compareMap(place{path: "claim.metadata.annotations"}, reflect.ValueOf(want.Annotations), reflect.ValueOf(have.Annotations))
-		c.compare(place{path: "claim.spec", pattern: "claim"}, reflect.ValueOf(&want.Spec).Elem(), reflect.ValueOf(&have.Spec).Elem())
+		c.compareMap(place{path: path + ".metadata.labels"}, reflect.ValueOf(want.Labels), reflect.ValueOf(have.Labels))
+		c.compareMap(place{path: path + ".metadata.annotations"}, reflect.ValueOf(want.Annotations), reflect.ValueOf(have.Annotations))
+		c.compare(place{path: path + ".spec", pattern: "claim"}, reflect.ValueOf(&want.Spec).Elem(), reflect.ValueOf(&have.Spec).Elem())
 		return c
 	}
 	return differencesIn(compare(would, now), compare(now, would))
+}
+
+// moreClaimDifferences compares claims of the setting claims, each by its key there.
+func moreClaimDifferences(now, would []*corev1.PersistentVolumeClaim) []Difference {
+	byKey := func(claims []*corev1.PersistentVolumeClaim) map[string]*corev1.PersistentVolumeClaim {
+		keyed := make(map[string]*corev1.PersistentVolumeClaim, len(claims))
+		for _, c := range claims {
+			keyed[c.Labels[LabelClaim]] = c
+		}
+		return keyed
+	}
+	before, after := byKey(now), byKey(would)
+	keys := union(slices.Collect(maps.Keys(before)), slices.Collect(maps.Keys(after)))
+	var differences []Difference
+	for _, key := range keys {
+		differences = append(differences, claimDifferences("claims["+key+"]", before[key], after[key])...)
+	}
+	return differences
 }

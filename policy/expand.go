@@ -105,6 +105,8 @@ type server struct {
 	names    Names
 	// ownClaim is the claim's name by the template, which names.Claim is unless another was chosen.
 	ownClaim string
+	// moreClaims are those of the setting claims, in the order of its keys.
+	moreClaims []namedClaim
 	// templates are the plan's, or with those of computed settings.
 	templates templates
 	// groups the user is in.

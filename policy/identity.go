@@ -194,7 +194,8 @@ func union(a, b []string) []string {
 
 // applied is the value of the annotation that says which policies made the pod.
 func (x *server) applied() string {
-	if x.names.Claim == x.ownClaim && len(x.ownLabelKeys) == 0 && len(x.ownAnnotationKeys) == 0 {
+	renamed := x.renamedClaims()
+	if x.names.Claim == x.ownClaim && len(renamed) == 0 && len(x.ownLabelKeys) == 0 && len(x.ownAnnotationKeys) == 0 {
 		return x.plan.appliedJSON
 	}
 	applied := x.plan.applied
@@ -203,5 +204,6 @@ func (x *server) applied() string {
 	if x.names.Claim != x.ownClaim {
 		applied.Claim = x.names.Claim
 	}
+	applied.Claims = renamed
 	return asJSON(applied)
 }

@@ -19,6 +19,9 @@ type Input struct {
 	// Claim is the claim that was chosen when the pod was fitted, "" the template's own; nil: choose. It is taken only if it
 	// is one that could be chosen by Claims too.
 	Claim *string
+	// MoreClaims are those that were chosen for the setting claims, by its keys, where they weren't the template's own; they
+	// count where Claim isn't nil.
+	MoreClaims map[string]string
 	// Sent is the pod as the caller sent it; only skeleton mode Keep builds on it. May be nil.
 	Sent *corev1.Pod
 	// Surplus are the field paths of Sent that are neither identity nor a bare skeleton's (see Surplus); Strict
@@ -99,12 +102,14 @@ type Identity struct {
 	Env map[string]string
 }
 
-// Result is what the engine computed. With Denials the pod is refused and Pod and Claim are nil.
+// Result is what the engine computed. With Denials the pod is refused, and Pod and claims are nil.
 type Result struct {
 	// Pod is the fitted pod.
 	Pod *corev1.Pod
 	// Claim is the home claim that has to exist for the pod; nil where policy asks for none.
 	Claim *corev1.PersistentVolumeClaim
+	// MoreClaims are those of the setting claims, in the order of its keys.
+	MoreClaims []*corev1.PersistentVolumeClaim
 	// Names are the names that go with this server.
 	Names Names
 	// Kept: Pod is Input.Sent, changed (skeleton mode Keep); see Patch.
@@ -144,6 +149,8 @@ type Applied struct {
 	Annotations []string `json:"annotations,omitempty"`
 	// Claim is the home claim where it isn't the one of pvcNameTemplate.
 	Claim string `json:"claim,omitempty"`
+	// Claims are those of the setting claims, by its keys, where they aren't those of nameTemplate.
+	Claims map[string]string `json:"claims,omitempty"`
 }
 
 // PolicyRef names a policy at one generation. Namespace is empty for a ClusterSpawnPolicy.

@@ -20,6 +20,12 @@ const (
 	// AnnotationConnect is written by the engine where the hub doesn't reach the server by the pod's own address:
 	// scheme://host:port.
 	AnnotationConnect = "slipway.dev/connect"
+
+	// LabelClaim is on a claim beside the home: its name in the setting claims.
+	LabelClaim = "slipway.dev/claim"
+	// AnnotationDeleteRequested on a claim asks for it to be deleted. Its value is the user name of the account that asks, which
+	// an admission policy holds it to.
+	AnnotationDeleteRequested = "slipway.dev/delete-requested"
 )
 
 // NotebookContainer is the name of the container that the user's server runs in.

@@ -85,7 +85,6 @@ func TestCompileNamesThePathOfEveryFault(t *testing.T) {
 		"unset nothing":           {"{defaults: {unset: [nodeSelecter]}}", "spec.defaults.unset[0]", "did you mean nodeSelector?"},
 		"container renamed":       {"{defaults: {extraContainerConfig: {name: nb}}}", "spec.defaults.extraContainerConfig.name", "always called notebook"},
 		"priority by hand":        {"{defaults: {extraPodConfig: {priority: 5}}}", "spec.defaults.extraPodConfig.priority", "computes it"},
-		"not built yet":           {"{deleteClaims: true}", "spec.deleteClaims", "isn't built yet"},
 		"cluster-only field":      {"{groupMap: {staff: [alice]}}", "spec.groupMap", "belongs to a ClusterSpawnPolicy"},
 		"cluster-only selector":   {"{namespaceSelector: {}}", "spec.namespaceSelector", "belongs to a ClusterSpawnPolicy"},
 		"bad regex":               {"{profiles: [{slug: a, options: {x: {unlistedChoice: {validationRegex: '('}}}}]}", "spec.profiles[0].options[x].unlistedChoice.validationRegex", "RE2 syntax: error parsing regexp: missing closing )"},

@@ -131,10 +131,13 @@ func SettingsReference(t *testing.T) string {
 			value = "`" + string(encoded) + "`"
 		}
 		trait := traitOf(name)
-		if name == "internalSsl" {
+		switch name {
+		case "internalSsl":
 			trait = "internal_ssl (hub)"
+		case "claims":
+			trait = "" // KubeSpawner has one claim
 		}
-		fmt.Fprintf(&b, "| `%s` | `%s` | %s | %s | %s | %s | %s | %s |\n", name, trait, code(upstreams[name].old), upstreams[name].z2jh, code(def.lands),
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s | %s | %s |\n", name, code(trait), code(upstreams[name].old), upstreams[name].z2jh, code(def.lands),
 			map[bool]string{true: "yes", false: ""}[def.expand != nil], value, enforcedCovers(name))
 	}
 	for name := range upstreams {

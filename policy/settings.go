@@ -4,6 +4,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/slipway-hub/slipway/policy/v1alpha1"
 )
 
 // settings are v1alpha1.Server merged and typed: the pod-shaped pieces, which the API carries as plain JSON, are
@@ -67,6 +69,7 @@ type settings struct {
 	StorageSelector         *metav1.LabelSelector               `json:"storageSelector"`
 	StorageExtraLabels      map[string]string                   `json:"storageExtraLabels"`
 	StorageExtraAnnotations map[string]string                   `json:"storageExtraAnnotations"`
+	Claims                  map[string]v1alpha1.Claim           `json:"claims"`
 
 	SlugScheme               *string           `json:"slugScheme"`
 	PodNameTemplate          *string           `json:"podNameTemplate"`
@@ -241,6 +244,7 @@ var definitions = map[string]definition{
 	"storageSelector":         {lands: landsClaim + "selector", expand: placeholders},
 	"storageExtraLabels":      {shape: mapping, lands: landsClaimMeta + "labels", expand: placeholders},
 	"storageExtraAnnotations": {shape: mapping, lands: landsClaimMeta + "annotations", expand: placeholders},
+	"claims":                  {shape: mapping, lands: "more PersistentVolumeClaims", expand: placeholders},
 
 	"slugScheme":               {lands: "{username}, {servername}, {user_server}"},
 	"podNameTemplate":          {lands: "metadata.name", expand: beforePodName},

@@ -27,7 +27,7 @@ func TestEverySettingThatShapesThePodIsPut(t *testing.T) {
 	elsewhere := []string{
 		"ip", "defaultUrl", "notebookDir", "debug", "disableUserConfig", // become environment
 		"storagePvcEnsure", "storageCapacity", "storageClass", "storageAccessModes", "storageSelector",
-		"storageExtraLabels", "storageExtraAnnotations", // the claim
+		"storageExtraLabels", "storageExtraAnnotations", "claims", // claims
 		"slugScheme", "podNameTemplate", "pvcNameTemplate", "secretNameTemplate", "dnsNameTemplate", "podConnectIp",
 		"handleLegacyNames", "rememberPvcName", "servicesEnabled", // names
 		"namespace", "enableUserNamespaces", "userNamespaceTemplate", "userNamespaceLabels", "userNamespaceAnnotations",

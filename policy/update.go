@@ -166,7 +166,7 @@ func differences(a, b *corev1.Pod) []string {
 func (c *Compiled) Allows(in Input, before, after *corev1.Pod) []Denial {
 	in.Caller, in.Sent, in.Surplus = "", nil, nil
 	if applied, err := appliedTo(before); err == nil {
-		in.Claim = &applied.Claim
+		in.Claim, in.MoreClaims = &applied.Claim, applied.Claims
 	}
 	x, denials, _ := c.prepare(&in)
 	if len(denials) > 0 {

@@ -12,7 +12,7 @@ import (
 // fitted is still there, nothing was added that additions doesn't allow, enforced settings would change nothing, and every
 // constraint holds.
 //
-// in.Identity, in.Caller and in.Refused are those of the request; in.Claim, in.Sent and in.Surplus aren't used. known is false where
+// in.Identity, in.Caller and in.Refused are those of the request; in.Claim, in.MoreClaims, in.Sent and in.Surplus aren't used. known is false where
 // the pod was fitted by other policies, or other generations of them, than these: then nothing is said about it. Where audited
 // policies alone match, a pod that wasn't fitted passes.
 func (c *Compiled) Verify(in Input, pod *corev1.Pod) (denials []Denial, known bool) {
@@ -29,7 +29,7 @@ func (c *Compiled) Verify(in Input, pod *corev1.Pod) (denials []Denial, known bo
 	if len(policies) == 0 || applied.Hash != hashOf(policies) || !slices.Equal(applied.Policies, refsOf(policies)) {
 		return nil, false
 	}
-	in.Claim, in.Sent, in.Surplus = &applied.Claim, pod, nil
+	in.Claim, in.MoreClaims, in.Sent, in.Surplus = &applied.Claim, applied.Claims, pod, nil
 	x, denials, _ := c.prepare(&in)
 	if len(denials) > 0 {
 		return denials, true

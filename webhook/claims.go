@@ -33,19 +33,21 @@ func claimIdentityOnly(object any) (any, error) {
 	if !ok {
 		return object, nil
 	}
-	pick := func(from map[string]string, keys ...string) map[string]string {
-		kept := map[string]string{}
-		for _, key := range keys {
-			if v, has := from[key]; has {
-				kept[key] = v
-			}
-		}
-		return kept
-	}
-	m.Labels = pick(m.Labels, policy.LabelHub)
-	m.Annotations = pick(m.Annotations, policy.AnnotationUsername, policy.AnnotationServername)
+	m.Labels = picked(m.Labels, policy.LabelHub, policy.LabelClaim)
+	m.Annotations = picked(m.Annotations, policy.AnnotationUsername, policy.AnnotationServername)
 	m.ManagedFields, m.OwnerReferences, m.Finalizers = nil, nil, nil
 	return m, nil
+}
+
+// picked are those of the keys that there are, with their values.
+func picked(from map[string]string, keys ...string) map[string]string {
+	kept := map[string]string{}
+	for _, key := range keys {
+		if v, has := from[key]; has {
+			kept[key] = v
+		}
+	}
+	return kept
 }
 
 // watchClaims follows the claims of all namespaces.

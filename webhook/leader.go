@@ -3,6 +3,7 @@ package webhook
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -14,7 +15,7 @@ import (
 )
 
 const (
-	// leaderLease is the Lease that the replicas compete for to write the policies' conditions.
+	// leaderLease is the Lease that the replicas compete for to write the policies' conditions and to make companions.
 	leaderLease = component
 
 	// These are the periods of Kubernetes' own controllers.
@@ -23,7 +24,7 @@ const (
 	retryPeriod   = 2 * time.Second
 )
 
-// leader has something done by one replica at a time: the policies' conditions are written, or certificates are made.
+// leader has something done by one replica at a time: the policies' conditions are written and companions made, or certificates are made.
 //
 // The manager's own leader election ends the whole process when a Lease is lost, and cuts off requests: a slow API
 // server would make the webhook slower still. Here a replica that lost goes on answering and stands again.
@@ -47,6 +48,16 @@ func newLeader(name string, leases coordinationclient.LeasesGetter, o *Options, 
 		},
 		lead: lead,
 		log:  log.WithName("leader"),
+	}
+}
+
+// both leads in two ways at once.
+func both(one, other func(ctx context.Context)) func(ctx context.Context) {
+	return func(ctx context.Context) {
+		var group sync.WaitGroup
+		group.Go(func() { one(ctx) })
+		group.Go(func() { other(ctx) })
+		group.Wait()
 	}
 }
 

@@ -126,9 +126,16 @@ var (
 		Help: "Writes of policies' status by this replica while it leads, by result (written, outdated, failed).",
 	}, []string{"result"})
 
+	companionWrites = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "slipway_companion_writes_total",
+		Help: "Claims and Services of servers (object) that this replica made, changed or deleted while it leads, by result (written, outdated, failed).",
+	}, []string{"object", "result"})
+	claimWrites   = companionWrites.MustCurryWith(prometheus.Labels{"object": "claim"})
+	serviceWrites = companionWrites.MustCurryWith(prometheus.Labels{"object": "service"})
+
 	leading = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "slipway_leader",
-		Help: "1 in the replica that writes the policies' status, else 0.",
+		Help: "1 in the replica that writes the policies' status and makes claims and Services, else 0.",
 	})
 
 	buildInfo = prometheus.NewGaugeVec(prometheus.GaugeOpts{
@@ -148,7 +155,7 @@ var (
 func init() {
 	// The registry that controller-runtime's metrics server serves.
 	metrics.Registry.MustRegister(admissions, durations, engineDurations, deciding, decidingLimit, auditReports, compileDurations,
-		queuedEvents, writtenEvents, droppedEvents, replicaReports, statusWrites, leading, buildInfo, readiness, cacheAges)
+		queuedEvents, writtenEvents, droppedEvents, replicaReports, statusWrites, companionWrites, leading, buildInfo, readiness, cacheAges)
 	startAtZero()
 }
 
@@ -173,6 +180,8 @@ func startAtZero() {
 	for _, result := range []string{resultWritten, resultOutdated, resultFailed} {
 		replicaReports.WithLabelValues(result)
 		statusWrites.WithLabelValues(result)
+		claimWrites.WithLabelValues(result)
+		serviceWrites.WithLabelValues(result)
 	}
 }
 

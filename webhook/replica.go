@@ -50,8 +50,9 @@ func (r *replica) end(ctx context.Context) {
 	group.Wait()
 }
 
-// addReplica wires reports, Events and, for the replica that leads, the status of policies.
-func addReplica(ctx context.Context, mgr manager.Manager, p *policies, serving certificates, o *Options) (*replica, error) {
+// addReplica wires reports, Events and, for the replica that leads, the status of policies and the companions of pods.
+func addReplica(ctx context.Context, mgr manager.Manager, k known, serving certificates, o *Options) (*replica, error) {
+	p := k.policies
 	if o.Namespace == "" {
 		return nil, nil //nolint:nilnil // nil is a replica that writes nothing
 	}
@@ -79,8 +80,12 @@ func addReplica(ctx context.Context, mgr manager.Manager, p *policies, serving c
 	if err != nil {
 		return nil, err
 	}
-	p.swapped = append(p.swapped, own.reports.swapped, statuses.policiesChanged)
-	leading := newLeader(leaderLease, coordination, o, statuses.lead, o.Log)
+	companions, err := newCompanions(mgr, k, o.Log)
+	if err != nil {
+		return nil, err
+	}
+	p.swapped = append(p.swapped, own.reports.swapped, statuses.policiesChanged, companions.policiesChanged)
+	leading := newLeader(leaderLease, coordination, o, both(statuses.lead, companions.lead), o.Log)
 	if err := errors.Join(mgr.Add(own.events), mgr.Add(own.reports), mgr.Add(leading)); err != nil {
 		return nil, fmt.Errorf("set up the replica's reports: %w", err)
 	}

@@ -31,11 +31,12 @@ import (
 // Options say how a replica runs.
 type Options struct {
 	// Config reaches the API server. The account needs list and watch on namespaces, persistentvolumeclaims, spawnpolicies
-	// and clusterspawnpolicies. With Namespace it needs also update on the policies' status, create on events, and, in that
+	// and clusterspawnpolicies. With Namespace it needs also update on the policies' status, create on events, list and
+	// watch on pods, create, patch and delete on persistentvolumeclaims, list, watch, create and delete on services, and, in that
 	// namespace, every verb on leases. certs.KeeperOptions says what certificates need beside that.
 	Config *rest.Config
 	// Namespace is where this replica runs; there it reports by which policies it answers. Empty: it writes nothing
-	// into the cluster, so policies get no status, and denials no Events.
+	// into the cluster, so policies get no status, denials no Events, and pods no claims and Services.
 	Namespace string
 	// Identity is this replica's name among all in the namespace. Empty: the host's name and a random suffix.
 	Identity string
@@ -208,7 +209,7 @@ func addWebhooks(ctx context.Context, mgr manager.Manager, serving certificates,
 	if err != nil {
 		return nil, err
 	}
-	own, err := addReplica(ctx, mgr, policies, serving, o)
+	own, err := addReplica(ctx, mgr, known{policies, namespaces, claims}, serving, o)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
@@ -88,14 +89,18 @@ func encoder(format string) (func(any) ([]byte, error), error) {
 	return nil, fmt.Errorf("--output %q: the formats are yaml and json", format)
 }
 
-// listOf is the pod and the claim as a v1 List that kubectl takes.
+// listOf is the pod, its home claim and its other claims as a v1 List that kubectl takes.
 func listOf(result *policy.Result, namespace string) (map[string]any, error) {
 	pod := result.Pod.DeepCopy()
 	pod.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Pod"))
 	pod.Namespace = namespace
 	objects := []runtime.Object{pod}
+	claims := result.MoreClaims
 	if result.Claim != nil {
-		claim := result.Claim.DeepCopy()
+		claims = slices.Concat([]*corev1.PersistentVolumeClaim{result.Claim}, claims)
+	}
+	for _, c := range claims {
+		claim := c.DeepCopy()
 		claim.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("PersistentVolumeClaim"))
 		claim.Namespace = namespace
 		objects = append(objects, claim)

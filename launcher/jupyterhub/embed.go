@@ -6,5 +6,5 @@ import _ "embed"
 // TraitsModule is the Python module that prints the traits of a jupyterhub_config.py as JSON. It is run with the file as its
 // only argument.
 //
-//go:embed slipway_jupyterhub/traits.py
+//go:embed slipway_spawner/traits.py
 var TraitsModule string

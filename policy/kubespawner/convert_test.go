@@ -178,9 +178,9 @@ func TestTheRestOfThePolicy(t *testing.T) {
 		Options{Name: "course", Hub: "main", Launcher: v1alpha1.ServiceAccountRef{Namespace: "jhub", Name: "hub"}})
 	assert.JSONEq(t, `{
 		"apiVersion": "slipway.dev/v1alpha1", "kind": "SpawnPolicy", "metadata": {"name": "course", "namespace": "research"}, "status": {},
-		"spec": {"hubs": ["main"], "hubEnv": ["JUPYTERHUB_*", "JPY_API_TOKEN", "LANG"],
+		"spec": {"hubs": ["main"], "deleteClaims": true, "hubEnv": ["JUPYTERHUB_*", "JPY_API_TOKEN", "LANG"],
 			"launchers": [{"serviceAccount": {"namespace": "jhub", "name": "hub"}, "hubs": ["main"], "mayAssertGroups": ["*"]}]}}`, asJSON(t, p))
-	assert.Contains(t, told(findings), "unmapped: delete_pvc: KubeSpawner deletes a user's claim together with the user; the policy keeps it; delete claims")
+	assert.Contains(t, told(findings), "note: delete_pvc: the policy lets a launcher have claims deleted together with their users, as KubeSpawner does")
 }
 
 func TestWhatHasNoPlaceInAPolicyIsReported(t *testing.T) {

@@ -135,8 +135,8 @@ func (c *converter) report(o outside, v any, at string) {
 }
 
 const (
-	deletesClaims = "KubeSpawner deletes a user's claim together with the user; the policy keeps it"
-	deleteByHand  = "delete claims of users who are gone yourself: deleteClaims isn't built yet in this version"
+	deletesClaims  = "KubeSpawner deletes a user's claim together with the user; the policy keeps it"
+	deleteByAsking = "to have them deleted as before, set deleteClaims: true in the policy and launcher.deleteClaims in the chart's values"
 )
 
 // namespace and delete_pvc say something about the policy itself.
@@ -158,10 +158,11 @@ func (c *converter) about(given map[string]any, policy *v1alpha1.SpawnPolicy) {
 	case has && !isBool(v):
 		c.wrongType(c.origin("delete_pvc"), "true or false", v)
 	case has && (v == true || v == int64(1)):
-		// A policy that said deleteClaims would be refused as a whole, by this version, and with it every server.
-		c.find(Unmapped, c.origin("delete_pvc"), deletesClaims, deleteByHand)
+		policy.Spec.DeleteClaims = new(true)
+		c.find(Note, c.origin("delete_pvc"), "the policy lets a launcher have claims deleted together with their users, as KubeSpawner does",
+			"set launcher.deleteClaims in the chart's values, without which no launcher may ask for it")
 	case !has && given["storage_pvc_ensure"] == true:
-		c.find(Note, c.origin("delete_pvc"), deletesClaims, deleteByHand)
+		c.find(Note, c.origin("delete_pvc"), deletesClaims, deleteByAsking)
 	}
 }
 

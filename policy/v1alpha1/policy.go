@@ -201,8 +201,8 @@ type SpawnPolicySpec struct {
 	// +optional
 	AdoptClaims AdoptClaims `json:"adoptClaims,omitempty"`
 
-	// DeleteClaims lets a launcher ask for a user's claim to be deleted. Every matching policy that names it
-	// must say true. Unset: no.
+	// DeleteClaims lets a launcher ask for a user's claim to be deleted. Every policy that is for the user and names it
+	// must say true, one at least without groups and matchConditions, which a claim can't meet. Unset: no.
 	// +optional
 	DeleteClaims *bool `json:"deleteClaims,omitempty"`
 }

@@ -4,6 +4,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // Settings is a block of settings: values, and what it takes away from weaker layers.
@@ -200,8 +201,7 @@ type Server struct {
 	// +optional
 	PriorityClassName *string `json:"priorityClassName,omitzero"`
 
-	// StoragePVCEnsure: a home claim is made unless it exists. It is mounted only by a volume that names it,
-	// as {pvc_name}.
+	// StoragePVCEnsure: a home claim is made, unless it exists, for a pod with a volume that names it, as {pvc_name}.
 	// +optional
 	StoragePVCEnsure *bool `json:"storagePvcEnsure,omitzero"`
 	// +optional
@@ -222,6 +222,10 @@ type Server struct {
 	StorageExtraLabels map[string]string `json:"storageExtraLabels,omitzero"`
 	// +optional
 	StorageExtraAnnotations map[string]string `json:"storageExtraAnnotations,omitzero"`
+	// Claims are more claims of the server beside its home, by a name for each: a claim is made for a pod with a volume
+	// that names it as nameTemplate does. KubeSpawner has none.
+	// +optional
+	Claims map[string]Claim `json:"claims,omitzero"`
 
 	// SlugScheme says what {username}, {servername} and {user_server} are. Default safe.
 	// +optional
@@ -283,6 +287,32 @@ type Server struct {
 	// +optional
 	ExtraLabels map[string]string `json:"extraLabels,omitzero"`
 	// ExtraAnnotations of the pod; templates.
+	// +optional
+	ExtraAnnotations map[string]string `json:"extraAnnotations,omitzero"`
+}
+
+// Claim is a claim beside the home. A claim that this user and server have under another name is taken before a new one is made,
+// as the home is.
+type Claim struct {
+	// NameTemplate is the claim's name; a template. Default NAME-{user_server}, with the claim's name in claims.
+	// +optional
+	NameTemplate *string `json:"nameTemplate,omitzero"`
+	// +optional
+	StorageCapacity *resource.Quantity `json:"storageCapacity,omitzero"`
+	// StorageClass; "" switches dynamic provisioning off. Absent: the cluster's default.
+	// +optional
+	StorageClass *string `json:"storageClass,omitzero"`
+	// AccessModes. Default ReadWriteOnce.
+	// +optional
+	// +listType=atomic
+	AccessModes []corev1.PersistentVolumeAccessMode `json:"accessModes,omitzero"`
+	// Selector of the volume; templates.
+	// +optional
+	Selector *metav1.LabelSelector `json:"selector,omitzero"`
+	// ExtraLabels; templates.
+	// +optional
+	ExtraLabels map[string]string `json:"extraLabels,omitzero"`
+	// ExtraAnnotations; templates.
 	// +optional
 	ExtraAnnotations map[string]string `json:"extraAnnotations,omitzero"`
 }

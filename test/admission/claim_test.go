@@ -6,10 +6,13 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/slipway-hub/slipway/policy"
+	"github.com/slipway-hub/slipway/test/world"
 )
 
 func claim(name string, labels, annotations map[string]string) *corev1.PersistentVolumeClaim {
@@ -102,4 +105,88 @@ func TestKubeSpawnersClaimsStayFreeUntilTheyAreAHubs(t *testing.T) {
 	assert.NoError(t, update(t.Context(), r, "claim-alice", change{annotations: map[string]any{policy.AnnotationUsername: "Alice"}}))
 	err = update(t.Context(), r, "claim-alice", change{labels: map[string]any{policy.LabelHub: "main"}})
 	requireDenied(t, err, policy.FieldChanged, "metadata.labels[slipway.dev/hub]")
+}
+
+// requested is what a launcher writes that asks for a claim to be deleted.
+func requested(by string) change {
+	return change{annotations: map[string]any{policy.AnnotationDeleteRequested: by}}
+}
+
+const hubUser = "system:serviceaccount:jupyter:hub"
+
+func TestALauncherAsksInItsOwnNameForAHomeToBeDeleted(t *testing.T) {
+	a := forTest(t)
+	ns := a.Namespace(t)
+	a.closeGate(t)
+	api := a.companion.CoreV1().PersistentVolumeClaims(ns)
+	_, err := api.Create(t.Context(), claim("home", map[string]string{policy.LabelHub: "main"}, ofAlice), metav1.CreateOptions{})
+	require.NoError(t, err)
+	_, err = api.Create(t.Context(), claim("kubespawners", nil, ofAlice), metav1.CreateOptions{})
+	require.NoError(t, err)
+	hub, operator := a.hub.dynamic.Resource(claims).Namespace(ns), a.operator.dynamic.Resource(claims).Namespace(ns)
+	const mark = "metadata.annotations[slipway.dev/delete-requested] of a claim says whose home it is"
+	for wayName, way := range ways {
+		if wayName == apply {
+			continue // its field managers would be mixed
+		}
+		t.Run("by "+wayName, func(t *testing.T) {
+			requireDenied(t, way(t.Context(), hub, "home", requested("system:serviceaccount:jupyter:other")), policy.FieldChanged, mark)
+			requireDenied(t, way(t.Context(), hub, "home", requested("now")), policy.FieldChanged, mark)
+			requireDenied(t, way(t.Context(), hub, "kubespawners", requested(hubUser)), policy.FieldChanged, mark)
+			requireDenied(t, way(t.Context(), operator, "home", requested("system:serviceaccount:jupyter:operator")), policy.FieldChanged, mark)
+			requireDenied(t, way(t.Context(), operator, "home", requested(hubUser)), policy.FieldChanged, mark)
+		})
+	}
+	assert.NoError(t, ways["merge patch"](t.Context(), hub, "home", requested(hubUser)))
+	_, err = a.hub.CoreV1().PersistentVolumeClaims(ns).Create(t.Context(), claim("new", nil, map[string]string{policy.AnnotationDeleteRequested: hubUser}), metav1.CreateOptions{})
+	requireDenied(t, err, policy.FieldChanged, mark)
+}
+
+func TestALauncherChangesNothingElseOfAClaim(t *testing.T) {
+	a := forTest(t)
+	ns := a.Namespace(t)
+	a.closeGate(t)
+	_, err := a.operator.CoreV1().PersistentVolumeClaims(ns).Create(t.Context(), claim("data", map[string]string{"app": "database"}, map[string]string{"note": "x"}), metav1.CreateOptions{})
+	require.NoError(t, err)
+	for name, patch := range map[string]string{
+		"a volume":      `{"spec":{"volumeName":"somebody-elses"}}`,
+		"a label":       `{"metadata":{"labels":{"app":"mine"}}}`,
+		"a new label":   `{"metadata":{"labels":{"mine":"yes"}}}`,
+		"an annotation": `{"metadata":{"annotations":{"note":null}}}`,
+		"finalizers":    `{"metadata":{"finalizers":null}}`,
+		"an owner":      `{"metadata":{"ownerReferences":[{"apiVersion":"v1","kind":"Pod","name":"a","uid":"1"}]}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := a.hub.CoreV1().PersistentVolumeClaims(ns).Patch(t.Context(), "data", types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+			requireDenied(t, err, policy.LauncherNotAllowed, "of a claim it may change only the annotation slipway.dev/delete-requested")
+		})
+	}
+	t.Run("a size", func(t *testing.T) {
+		_, err := a.Admin.StorageV1().StorageClasses().Create(t.Context(), &storagev1.StorageClass{
+			ObjectMeta: metav1.ObjectMeta{Name: ns}, Provisioner: "test", AllowVolumeExpansion: new(true),
+		}, metav1.CreateOptions{})
+		require.NoError(t, err)
+		grown := claim("grown", nil, nil)
+		grown.Spec.StorageClassName = &ns
+		grown, err = a.operator.CoreV1().PersistentVolumeClaims(ns).Create(t.Context(), grown, metav1.CreateOptions{})
+		require.NoError(t, err)
+		grown.Status.Phase = corev1.ClaimBound // else nobody may
+		_, err = a.operator.CoreV1().PersistentVolumeClaims(ns).UpdateStatus(t.Context(), grown, metav1.UpdateOptions{})
+		require.NoError(t, err)
+		larger := []byte(`{"spec":{"resources":{"requests":{"storage":"2Gi"}}}}`)
+		require.NoError(t, world.Eventually(t.Context(), func() error { // the API server takes a moment to see the class
+			_, err := a.operator.CoreV1().PersistentVolumeClaims(ns).Patch(t.Context(), "grown", types.MergePatchType, larger, metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
+			return err
+		}))
+		_, err = a.hub.CoreV1().PersistentVolumeClaims(ns).Patch(t.Context(), "grown", types.MergePatchType, larger, metav1.PatchOptions{})
+		requireDenied(t, err, policy.LauncherNotAllowed, "of a claim it may change only the annotation slipway.dev/delete-requested")
+	})
+	t.Run("its status", func(t *testing.T) {
+		_, err := a.hub.CoreV1().PersistentVolumeClaims(ns).Patch(t.Context(), "data", types.MergePatchType, []byte(`{"status":{"phase":"Bound"}}`), metav1.PatchOptions{}, "status")
+		requireDenied(t, err, policy.LauncherNotAllowed, "of a claim it may change only the annotation slipway.dev/delete-requested")
+	})
+	t.Run("somebody else may", func(t *testing.T) {
+		_, err := a.operator.CoreV1().PersistentVolumeClaims(ns).Patch(t.Context(), "data", types.MergePatchType, []byte(`{"metadata":{"labels":{"app":"mine"}}}`), metav1.PatchOptions{})
+		assert.NoError(t, err)
+	})
 }

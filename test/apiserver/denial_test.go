@@ -90,9 +90,6 @@ func TestAnInvalidPolicyDeniesThePodsThatItMatches(t *testing.T) {
 			`{defaults: {image: a, extraContainers: [{name: side, image: b, volumeMount: []}]}}`,
 			"spec.defaults.extraContainers[0].volumeMount", "volumeMounts",
 		},
-		"a field that isn't built yet": {
-			`{defaults: {image: a}, deleteClaims: true}`, "spec.deleteClaims", "isn't built yet",
-		},
 		"a template that names nothing": {
 			`{defaults: {image: a, workingDir: "/home/{usernam}"}}`, "spec.defaults.workingDir", "usernam",
 		},

@@ -18,7 +18,7 @@ import (
 func launcherRights(t *testing.T) world.Rights {
 	t.Helper()
 	rights, err := world.RenderRights(t.Context(), "templates/launcher/rbac.yaml", map[string]any{
-		"launcher": map[string]any{"enabled": true, "clusterWide": true, "userNamespaces": true, "podLogs": true},
+		"launcher": map[string]any{"enabled": true, "clusterWide": true, "userNamespaces": true, "podLogs": true, "deleteClaims": true},
 	})
 	require.NoError(t, err)
 	return rights
@@ -49,6 +49,7 @@ func TestEveryRightOfTheLauncherIsAccountedFor(t *testing.T) {
 		"get persistentvolumeclaims":   theLaunchersAPI,
 		"list persistentvolumeclaims":  theLaunchersAPI,
 		"watch persistentvolumeclaims": theLaunchersAPI,
+		"patch persistentvolumeclaims": theLaunchersAPI,
 		"get resourcequotas":           theLaunchersAPI,
 		"list resourcequotas":          theLaunchersAPI,
 		"watch resourcequotas":         theLaunchersAPI,

@@ -38,6 +38,17 @@ var webhookNeeds = map[string]need{
 	"list clusterspawnpolicies":    {unready: "policies"},
 	"watch clusterspawnpolicies":   {},
 
+	"list pods":      {beside: true},
+	"watch pods":     {beside: true},
+	"list services":  {beside: true},
+	"watch services": {beside: true},
+
+	"create persistentvolumeclaims": {provoke: (*deprived).needsClaims, beside: true},
+	"patch persistentvolumeclaims":  {provoke: (*deprived).needsLargerClaims, beside: true},
+	"delete persistentvolumeclaims": {provoke: (*deprived).isAskedToDelete, beside: true},
+	"create services":               {provoke: (*deprived).needsServices, beside: true},
+	"delete services":               {provoke: (*deprived).needsRoomForServices, beside: true},
+
 	"update spawnpolicies/status":        {provoke: (*deprived).meetsPolicies, beside: true},
 	"update clusterspawnpolicies/status": {provoke: (*deprived).meetsPolicies, beside: true},
 	"create events":                      {beside: true}, // it denies something

@@ -112,6 +112,24 @@ func claim(name string, labels, annotations map[string]string) *corev1.Persisten
 	}
 }
 
+// sized lets the companion make the claims of home.
+const sized = `
+kind: SpawnPolicy
+metadata: {name: sized}
+spec: {deleteClaims: true, defaults: {storageCapacity: 1Gi}}
+`
+
+// made waits for a claim that the companion makes.
+func made(t *testing.T, w *world.World, ns, name string) *corev1.PersistentVolumeClaim {
+	t.Helper()
+	var found *corev1.PersistentVolumeClaim
+	require.NoError(t, world.Eventually(t.Context(), func() (err error) {
+		found, err = w.Admin.CoreV1().PersistentVolumeClaims(ns).Get(t.Context(), name, metav1.GetOptions{})
+		return err
+	}))
+	return found
+}
+
 // until wants an answer that may take the replicas' caches a moment.
 func until(t *testing.T, try func() error, code policy.Code) {
 	t.Helper()
@@ -174,6 +192,15 @@ var identityCollision = []attempt{
 		require.NoError(t, err)
 		until(t, func() error {
 			_, err := launcher.Launch(t.Context(), w.Hub, world.Alice, ns, launcher.Options{DryRun: true})
+			return err
+		}, policy.IdentityConflict)
+	}},
+	{"one claim's name for all, made for the first", func(t *testing.T, w *world.World) {
+		ns := place(t, w, fmt.Sprintf(home, "shared"), sized)
+		running(t, w, ns)
+		require.Equal(t, "alice", made(t, w, ns, "shared").Annotations[policy.AnnotationUsername])
+		until(t, func() error {
+			_, err := launcher.Launch(t.Context(), w.Hub, as("bob", ""), ns, launcher.Options{DryRun: true})
 			return err
 		}, policy.IdentityConflict)
 	}},
@@ -324,6 +351,20 @@ var confusedDeputy = []attempt{
 		require.NoError(t, err)
 		_, err = forger.CoreV1().PersistentVolumeClaims(ns).Patch(t.Context(), "planted", types.MergePatchType, []byte(`{"metadata":{"labels":{"slipway.dev/hub":"main"}}}`), metav1.PatchOptions{})
 		denied(t, err, policy.FieldChanged)
+	}},
+	{"a home whose deletion somebody else asks for", func(t *testing.T, w *world.World) {
+		ns := place(t, w, fmt.Sprintf(home, "claim-{username}"), sized)
+		w.Remove(t, running(t, w, ns))
+		before := made(t, w, ns, "claim-alice")
+		forger := account(t, w, "jupyter", "claims-"+ns, append(podRights, claimRights...))
+		for _, by := range []string{"system:serviceaccount:jupyter:hub", "system:serviceaccount:jupyter:claims-" + ns} {
+			_, err := forger.CoreV1().PersistentVolumeClaims(ns).Patch(t.Context(), "claim-alice", types.MergePatchType,
+				fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q}}}`, policy.AnnotationDeleteRequested, by), metav1.PatchOptions{})
+			denied(t, err, policy.FieldChanged)
+		}
+		after := made(t, w, ns, "claim-alice")
+		assert.Equal(t, before.UID, after.UID)
+		assert.Nil(t, after.DeletionTimestamp)
 	}},
 	{"cluster-only fields in a namespace's policy", func(t *testing.T, w *world.World) {
 		ns := w.Namespace(t)

@@ -34,6 +34,7 @@ func (w *World) installChart(ctx context.Context) error {
 		"launcherAccounts":   []any{map[string]string{"namespace": HubNamespace, "name": HubAccount}},
 		"governedNamespaces": map[string][]string{"podsFrom": {DaemonSetController}, "unmarkBy": {Platform}},
 		"companionAccount":   map[string]string{"name": webhookAccount},
+		"launcher":           map[string]any{"deleteClaims": true},
 	})
 	if err != nil {
 		return err

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from slipway_jupyterhub import traits
+from slipway_spawner import traits
 
 
 @pytest.fixture

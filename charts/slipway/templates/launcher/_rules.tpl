@@ -36,6 +36,12 @@
     - get # to explain
     - list # to explain
     - watch # to explain while it happens
+{{- if .Values.launcher.deleteClaims }}
+- apiGroups: [""]
+  resources: [persistentvolumeclaims]
+  verbs:
+    - patch # to ask for one to be deleted; the policy slipway-launcher-claims lets it say nothing else
+{{- end }}
 {{- if .Values.launcher.podLogs }}
 - apiGroups: [""]
   resources: [pods/log]

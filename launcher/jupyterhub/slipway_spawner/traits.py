@@ -1,6 +1,6 @@
 """Print, as JSON, the traits that a jupyterhub_config.py gives to KubeSpawner.
 
-    python -m slipway_jupyterhub.traits jupyterhub_config.py
+    python -m slipway_spawner.traits jupyterhub_config.py
 
 The file is loaded as JupyterHub loads it, so any Python in it works. A function stands in the answer as
 {"$callable": NAME, "source": ..., "file": ..., "line": ..., "cel": ...}, the last only where it is plain enough to be
@@ -18,15 +18,20 @@ import os
 import sys
 import textwrap
 import traceback
+from collections.abc import Callable, Sequence
+from types import CodeType
+from typing import Any, TypeAlias
 
 INVALID, LACKING = 2, 3
+
+Definition: TypeAlias = ast.Lambda | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 class ConfigError(Exception):
     """The configuration is at fault; the message says where."""
 
 
-def load(path):
+def load(path: str) -> Any:
     """Give the traitlets configuration of a file."""
     from traitlets.config.loader import PyFileConfigLoader
 
@@ -39,7 +44,7 @@ def load(path):
             raise ConfigError(f"{place(error, path)}: {type(error).__name__}: {error}") from error
 
 
-def place(error, path):
+def place(error: BaseException, path: str) -> str:
     """Say in which line of the configuration an error arose."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}"
@@ -56,7 +61,7 @@ def place(error, path):
     return f"{path if same else frames[-1].filename}:{frames[-1].lineno}"
 
 
-def spawner_class(config):
+def spawner_class(config: Any) -> Any:
     """Give the class of the spawner, KubeSpawner or one that is made from it."""
     from kubespawner import KubeSpawner
     from traitlets.utils.importstring import import_item
@@ -77,7 +82,7 @@ def spawner_class(config):
     return cls
 
 
-def entry_point(name):
+def entry_point(name: str) -> Any:
     from importlib.metadata import entry_points
 
     for point in entry_points(group="jupyterhub.spawners"):
@@ -86,7 +91,7 @@ def entry_point(name):
     return None
 
 
-def effective(config, cls):
+def effective(config: Any, cls: Any) -> dict[str, Any]:
     """Merge the sections of the class and of those that it is made from, the most special one last."""
     from traitlets.config import Config
     from traitlets.config.loader import LazyConfigValue
@@ -110,7 +115,7 @@ def effective(config, cls):
     return traits
 
 
-def plain(value, at):
+def plain(value: Any, at: str) -> Any:
     """Give a value as JSON."""
     if value is None or isinstance(value, bool | int | str):
         return value
@@ -131,7 +136,7 @@ def plain(value, at):
     raise ConfigError(f"{at}: an object of type {type(value).__name__} is neither a plain value nor a function")
 
 
-def model(value):
+def model(value: Any) -> dict[str, Any]:
     """Give an object of the Kubernetes client as JSON; what is null stays out."""
     out = {}
     for attribute, key in value.attribute_map.items():
@@ -141,7 +146,7 @@ def model(value):
     return out
 
 
-def model_value(v):
+def model_value(v: Any) -> Any:
     if hasattr(v, "openapi_types"):
         return model(v)
     if isinstance(v, list | tuple):
@@ -151,7 +156,7 @@ def model_value(v):
     return v
 
 
-def function(f):
+def function(f: Callable[..., Any]) -> dict[str, Any]:
     """Describe a Python function."""
     out = {"$callable": getattr(f, "__qualname__", type(f).__qualname__)}
     # A configuration is no module, so its functions are found by their code.
@@ -175,7 +180,7 @@ def function(f):
     return out
 
 
-def find(tree, code):
+def find(tree: ast.AST, code: CodeType) -> Definition | None:
     """Find the definition that code was compiled from."""
     kinds = ast.Lambda if code.co_name == "<lambda>" else (ast.FunctionDef, ast.AsyncFunctionDef)
     names = code.co_varnames[: code.co_argcount]
@@ -188,7 +193,7 @@ def find(tree, code):
     return None
 
 
-def expression_of(node):
+def expression_of(node: Definition) -> str | None:
     """Write a function as CEL, if it is nothing but one plain expression; else give None."""
     arguments = [a.arg for a in node.args.args]
     if isinstance(node, ast.Lambda):
@@ -208,7 +213,7 @@ def expression_of(node):
         return None
 
 
-def without_parentheses(text):
+def without_parentheses(text: str) -> str:
     """Take the outermost parentheses away where they enclose everything."""
     depth = 0
     for i, c in enumerate(text):
@@ -233,7 +238,7 @@ METHODS = {"lower": "lowerAscii", "upper": "upperAscii", "startswith": "startsWi
            "replace": "replace", "split": "split", "strip": "trim"}  # fmt: skip
 
 
-def cel(node, spawner):
+def cel(node: ast.AST, spawner: str) -> str:
     """Write an expression of Python's as CEL."""
     match node:
         case ast.Constant():
@@ -254,13 +259,14 @@ def cel(node, spawner):
             return call(node, spawner)
         case ast.List() | ast.Tuple():
             return "[" + ", ".join(cel(v, spawner) for v in node.elts) + "]"
-        case ast.Dict() if None not in node.keys:
-            pairs = zip(node.keys, node.values, strict=True)
-            return "{" + ", ".join(f"{cel(k, spawner)}: {cel(v, spawner)}" for k, v in pairs) + "}"
+        case ast.Dict():
+            pairs = [(k, v) for k, v in zip(node.keys, node.values, strict=True) if k is not None]
+            if len(pairs) == len(node.values):  # no **other
+                return "{" + ", ".join(f"{cel(k, spawner)}: {cel(v, spawner)}" for k, v in pairs) + "}"
     raise NotPlainError
 
 
-def constant(value):
+def constant(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
@@ -270,8 +276,8 @@ def constant(value):
     raise NotPlainError
 
 
-def attribute(node, spawner):
-    names = []
+def attribute(node: ast.AST, spawner: str) -> str:
+    names: list[str] = []
     while isinstance(node, ast.Attribute):
         names.insert(0, node.attr)
         node = node.value
@@ -280,7 +286,7 @@ def attribute(node, spawner):
     return FACTS[".".join(names)]
 
 
-def joined(node, spawner):
+def joined(node: ast.JoinedStr, spawner: str) -> str:
     parts = []
     for value in node.values:
         if isinstance(value, ast.FormattedValue):
@@ -292,7 +298,7 @@ def joined(node, spawner):
     return "(" + " + ".join(parts) + ")"
 
 
-def call(node, spawner):
+def call(node: ast.Call, spawner: str) -> str:
     if node.keywords:
         raise NotPlainError
     arguments = ", ".join(cel(a, spawner) for a in node.args)
@@ -304,9 +310,11 @@ def call(node, spawner):
     raise NotPlainError
 
 
-def patches(statements, pod):
+def patches(statements: Sequence[ast.stmt], pod: str) -> str | None:
     """Write a hook that only sets fields of the pod to constants as a list of JSON patches; else give None."""
-    *assignments, last = statements or [None]
+    if not statements:
+        return None
+    *assignments, last = statements
     if not (isinstance(last, ast.Return) and isinstance(last.value, ast.Name) and last.value.id == pod and assignments):
         return None
     written = []
@@ -321,7 +329,7 @@ def patches(statements, pod):
     return "[" + ", ".join(written) + "]"
 
 
-def pointer(node, pod):
+def pointer(node: ast.AST, pod: str) -> str:
     """Give the JSON pointer of a field of the pod."""
     match node:
         case ast.Name(id=name) if name == pod:
@@ -334,7 +342,7 @@ def pointer(node, pod):
     raise NotPlainError
 
 
-def main(arguments):
+def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
         print(__doc__, file=sys.stderr)
         return INVALID
@@ -344,7 +352,7 @@ def main(arguments):
         import traitlets  # noqa: F401
     except ImportError as error:
         print(
-            f"{sys.executable} lacks what a hub needs: {error}; pip install slipway-jupyterhub[kubespawner]",
+            f"{sys.executable} lacks what a hub needs: {error}; pip install slipway-spawner[kubespawner]",
             file=sys.stderr,
         )
         return LACKING

@@ -1,0 +1,378 @@
+"""The Spawner that JupyterHub loads. It knows who a user is; what his pod is, the cluster's policy decides."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+from jupyterhub.spawner import Spawner
+from jupyterhub.utils import make_ssl_context, maybe_future
+from tornado.web import HTTPError
+from traitlets import Bool, Dict, Integer, Unicode, Union, default
+from traitlets import Callable as CallableTrait
+
+from . import form, refusal, request
+from .answers import Server, Step
+from .client import LauncherClient, LauncherError
+from .overview import Overview
+from .patience import persist
+from .progress import Progress
+from .state import State
+
+# Seconds for one request of a stop: the launcher answers when the server is gone, or after them.
+STOP_WAIT = 30
+# The launcher is to give up a little before the hub does, since it can say why: by this part, at most by these seconds.
+EARLIER, AT_MOST = 0.1, 5.0
+# Seconds in which a server that KubeSpawner started has to answer for itself, and how often in a row it may fail to.
+PROBE_TIMEOUT, PROBES = 5, 3
+
+
+class SlipwaySpawner(Spawner):  # type: ignore[misc] # JupyterHub has no types
+    """Starts servers through Slipway's launcher."""
+
+    launcher_url = Unicode(
+        "unix:///run/slipway/launcher.sock",
+        help="Where the launcher listens: `unix:///PATH` for a socket in the hub's pod, or `https://HOST:PORT`.",
+    ).tag(config=True)
+
+    launcher_ca = Unicode(
+        help="File with the CA that the launcher's certificate is checked with; empty: what the system trusts.",
+    ).tag(config=True)
+
+    launcher_token_file = Unicode(
+        help="""File with the token of the hub's service account, for `https://`: a projected one for the audience
+        `slipway-launcher`. It is read anew for every request.""",
+    ).tag(config=True)
+
+    hub_name = Unicode(
+        "main",
+        help="The hub's name in the cluster: the value of the pods' label `slipway.dev/hub`, which policies select by.",
+    ).tag(config=True)
+
+    namespace = Unicode(
+        help="Namespace of the servers; empty: the one that policy gives the user, else the launcher's only one.",
+    ).tag(config=True)
+
+    user_annotations = Union(
+        [CallableTrait(), Dict()],
+        default_value={},
+        help="""Further facts about the user, for policy's expressions: a dict of texts, or a function of the spawner
+        that gives one, which may be async.""",
+    ).tag(config=True)
+
+    delete_grace_period = Integer(
+        None,
+        allow_none=True,
+        help="Seconds that a server has to end when it is stopped; None: what its pod says (30 unless policy sets it).",
+    ).tag(config=True)
+
+    delete_stopped_pods = Bool(
+        True,
+        help="Whether the pod of a server that ended by itself is deleted. If not, it stays until the next start.",
+    ).tag(config=True)
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._state = State()
+        self._progress: Progress | None = None
+        self._trouble: LauncherError | None = None
+        self._silent = 0
+
+    # Where the server listens within its pod is policy's to say. These only go into JUPYTERHUB_SERVICE_URL, which
+    # policy rewrites.
+
+    @default("ip")
+    def _ip_default(self) -> str:
+        return "0.0.0.0"  # noqa: S104
+
+    @default("port")
+    def _port_default(self) -> int:
+        return 8888
+
+    @default("start_timeout")
+    def _start_timeout_default(self) -> int:
+        # An image that is new on a node takes minutes.
+        return 300
+
+    @default("env_keep")
+    def _env_keep_default(self) -> list[str]:
+        # The hub's own environment is none of a pod's business.
+        return []
+
+    @default("options_form")
+    def _options_form_default(self) -> Callable[[Any], Any]:
+        return lambda spawner: spawner.profiles_form()
+
+    @default("options_from_form")
+    def _options_from_form_default(self) -> Callable[[Any], Any]:
+        return form.options_from_form
+
+    @default("apply_user_options")
+    def _apply_user_options_default(self) -> Callable[[Any, Any], None]:
+        # What the user chose is applied by policy; without this JupyterHub warns that nobody does.
+        return lambda spawner, user_options: None
+
+    @property
+    def launcher(self) -> LauncherClient:
+        """The launcher's API, shared by all spawners of this hub."""
+        return self._shared[0]
+
+    @property
+    def _shared(self) -> tuple[LauncherClient, Overview]:
+        known = self.user.settings.setdefault("slipway_launchers", {})
+        which = (self.launcher_url, self.hub_name, self.launcher_ca, self.launcher_token_file)
+        if which not in known:
+            client = LauncherClient(
+                self.launcher_url, hub=self.hub_name, ca=self.launcher_ca, token_file=self.launcher_token_file
+            )
+            known[which] = (client, Overview(client))
+        return known[which]  # type: ignore[no-any-return]
+
+    @property
+    def _groups(self) -> list[str]:
+        return sorted(group.name for group in self.user.groups)
+
+    async def profiles_form(self) -> str:
+        """Give the form with the profiles that policy has for this user; empty where there is nothing to choose."""
+        try:
+            profiles = await self.launcher.profiles(
+                self.user.name, self.name, groups=self._groups, user_id=self.user.id, namespace=self.namespace
+            )
+        except LauncherError as error:
+            raise refusal.of(error) from error
+        if not profiles and self.orm_spawner:
+            # What was chosen when there were profiles can't be changed any more, and would be denied forever.
+            self.orm_spawner.user_options = {}
+        return form.render(profiles, self.user_options or {})
+
+    async def start(self) -> str:
+        """Start the server, and give the URL where it listens."""
+        self._progress, self._trouble = Progress(), None
+        patience = self.start_timeout - min(AT_MOST, self.start_timeout * EARLIER)
+        try:
+            body = await self._request(patience)
+            server = await asyncio.wait_for(self._run(body, patience), patience)
+        except LauncherError as error:
+            raise refusal.of(error) from error
+        except asyncio.TimeoutError as error:
+            raise await self._too_late() from error
+        finally:
+            self._progress.end()
+            self._progress = None
+        return server.url
+
+    async def _request(self, patience: float) -> dict[str, Any]:
+        profile, options = request.choice(self.user_options or {})
+        annotations = self.user_annotations
+        if callable(annotations):
+            annotations = await maybe_future(annotations(self))
+        body = {
+            "startId": uuid4().hex,
+            "namespace": self.namespace,
+            "userId": self.user.id,
+            "groups": self._groups,
+            "profile": profile,
+            "options": options,
+            "userAnnotations": {str(k): str(v) for k, v in (annotations or {}).items()},
+            "env": request.environment(self.get_env()),
+            "files": request.files(self.cert_paths),
+            "timeoutSeconds": max(1, int(patience)),
+        }
+        return {key: value for key, value in body.items() if value not in ("", {}, [])}
+
+    async def _run(self, body: dict[str, Any], patience: float) -> Server:
+        """Start the server and follow it until it runs."""
+        user, name = self.user.name, self.name
+        server: Server | None = await persist(
+            lambda: self.launcher.start(user, name, body, patience), self._wait_for_launcher
+        )
+        assert server is not None
+        self._state.started(server)
+        server = await persist(self._follow, self._wait_for_launcher)
+        if server is None:
+            raise refusal.refusal("The server was deleted while it started", reason="Deleted", status=500)
+        if server.state != "Running":
+            sentence = f"The server can't start: {server.message or server.state}"
+            raise refusal.refusal(sentence, reason="StartFailed", status=500)
+        self._state.started(server)
+        return server
+
+    async def _follow(self) -> Server | None:
+        """Tell the steps of the start, and give the server as it is after the last one."""
+        while True:
+            async with aclosing(self.launcher.progress(self.user.name, self.name)) as steps:
+                async for step in steps:
+                    self._trouble = None
+                    self._tell(step)
+                    if step.done:
+                        return step.server
+            # A launcher that is replaced ends its streams.
+            self._tell(Step(-1, "Reconnecting to the launcher", None, False, None))
+
+    def _tell(self, step: Step) -> None:
+        if self._progress:
+            self._progress.add(step)
+
+    def _wait_for_launcher(self, error: LauncherError) -> None:
+        self._trouble = error
+        self.log.warning("Waiting for Slipway's launcher, for %s: %s", self._log_name, error)
+        self._tell(Step(-1, "Waiting for the launcher to answer", None, False, None))
+
+    async def _too_late(self) -> HTTPError:
+        """Say why there is no server in time."""
+        if self._trouble:
+            return refusal.of(self._trouble)
+        sentence = f"The server didn't start within {self.start_timeout} seconds"
+        try:
+            server = await self.launcher.get(self.user.name, self.name)
+        except LauncherError:
+            server = None
+        if server and server.message:
+            sentence += f": {server.message}"
+        return refusal.refusal(sentence, reason="timeout", status=504)
+
+    async def progress(self) -> AsyncIterator[dict[str, Any]]:
+        """Give the steps of the start that is under way."""
+        if self._progress:
+            async for event in self._progress.watch():
+                yield event
+
+    async def poll(self) -> int | None:
+        """Give None while the server runs or starts, else its exit code.
+
+        A launcher that doesn't answer says nothing about servers: it's never a reason to report one as gone.
+        """
+        if self._progress:
+            return None
+        try:
+            server = await self._shared[1].find(self.user.name, self.name)
+        except LauncherError as error:
+            self.log.warning("Can't ask Slipway's launcher about %s: %s", self._log_name, error)
+            return None if self.server else 0
+        if server is None:
+            return await self._poll_unseen()
+        self._state.started(server)
+        if not server.ended:
+            self._take_address(server)
+            return None
+        if self.delete_stopped_pods:
+            await self._discard()
+        return 1 if server.exit_code is None else server.exit_code
+
+    async def _poll_unseen(self) -> int | None:
+        """Give what poll has to say of a server that the launcher doesn't see.
+
+        It is gone, unless KubeSpawner started it, and without the label that the launcher sees. Then it answers for
+        itself.
+        """
+        if not self.server or not self._state.foreign:
+            return 1 if self.server else 0
+        if await self._answers():
+            self._silent = 0
+            self.log.warning(
+                "Pod %s of %s runs, but lacks the label slipway.dev/hub: KubeSpawner started it, and we can't stop it",
+                self._state.pod,
+                self._log_name,
+            )
+            return None
+        self._silent += 1
+        return None if self._silent < PROBES else 1
+
+    async def _answers(self) -> bool:
+        settings = self.user.settings
+        context = make_ssl_context(
+            settings.get("internal_ssl_key"), settings.get("internal_ssl_cert"), cafile=settings.get("internal_ssl_ca")
+        )
+        try:
+            await self.server.wait_up(http=True, timeout=PROBE_TIMEOUT, ssl_context=context, extra_path="api")
+        except Exception as error:  # whatever keeps it from answering
+            self.log.info("The server of %s doesn't answer: %s", self._log_name, error)
+            return False
+        return True
+
+    def _take_address(self, server: Server) -> None:
+        """Follow a pod that was given another address, as after its node's restart."""
+        if not server.url or not self.server:
+            return
+        parts = urlsplit(server.url)
+        if (self.server.ip, self.server.port) != (parts.hostname, parts.port):
+            self.log.info("The server of %s is now at %s", self._log_name, server.url)
+            self.server.proto, self.server.ip, self.server.port = parts.scheme, parts.hostname, parts.port
+
+    async def _discard(self) -> None:
+        try:
+            await self.launcher.stop(self.user.name, self.name, grace=0)
+        except LauncherError as error:
+            self.log.warning("Can't delete the pod of %s, which ended: %s", self._log_name, error)
+
+    async def get_url(self) -> str:
+        """Give where the server is, after a restart of the hub. One that was starting is waited for."""
+        try:
+            server = await self.launcher.get(self.user.name, self.name)
+            if server and server.state == "Pending":
+                server = await asyncio.wait_for(persist(self._follow, self._wait_for_launcher), self.start_timeout)
+        except (LauncherError, asyncio.TimeoutError) as error:
+            self.log.warning("Can't ask Slipway's launcher where %s is: %s", self._log_name, error)
+            server = None
+        if server:
+            self._state.started(server)
+            self._take_address(server)
+        return str(self.server.url)
+
+    async def stop(self, now: bool = False) -> None:
+        """Stop the server, and wait until its pod is gone."""
+        try:
+            await asyncio.wait_for(
+                persist(lambda: self._stop(0 if now else self.delete_grace_period), self._wait_for_launcher),
+                self.start_timeout,
+            )
+        except asyncio.TimeoutError as error:
+            raise refusal.outage(f"The server didn't stop within {self.start_timeout} seconds") from error
+        except LauncherError as error:
+            raise refusal.of(error) from error
+        if self._state.foreign and await self._answers():
+            namespace, pod = self._state.pod.split("/")
+            sentence = (
+                "KubeSpawner started this server without the label slipway.dev/hub, so only an administrator "
+                "can stop it: "
+                f"kubectl delete pod -n {namespace} {pod}"
+            )
+            raise refusal.refusal(sentence, reason="NotOurs", status=409)
+
+    async def _stop(self, grace: int | None) -> None:
+        while await self.launcher.stop(self.user.name, self.name, grace=grace, wait=STOP_WAIT):
+            self.log.info("The server of %s is still stopping", self._log_name)
+
+    async def delete_forever(self) -> None:
+        """Ask for the deletion of the server's claims. The default server goes with its user, and so do all claims."""
+        claims = await self.launcher.delete_claims(self.user.name, self.name or None)
+        for claim in claims:
+            self.log.info("Deletion of claim %s/%s of %s was requested", claim.namespace, claim.claim, self._log_name)
+
+    async def rename(self, old_name: str, new_name: str) -> None:
+        """Refuse where a claim carries the old name: the server would find an empty home under the new one."""
+        try:
+            claims = await self.launcher.claims(self.user.name)
+        except LauncherError as error:
+            raise refusal.of(error) from error
+        if any(claim.server == old_name for claim in claims):
+            sentence = f"The server {old_name} has a home of its own under this name, so it can't be called {new_name}"
+            raise refusal.refusal(sentence, reason="HasClaims", status=409)
+
+    def get_state(self) -> dict[str, Any]:
+        """Give what the hub is to remember over a restart."""
+        return {**super().get_state(), **self._state.data}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take what the hub remembered, or KubeSpawner before us."""
+        super().load_state(state)
+        self._state = State(dict(state))
+
+    def clear_state(self) -> None:
+        """Forget the pod of a server that was stopped."""
+        super().clear_state()
+        self._state.stopped()

@@ -1,0 +1,292 @@
+"""What people see of it, in a real hub."""
+
+import json
+
+from jupyterhub import orm
+from prometheus_client import REGISTRY
+from world import api, person, until
+
+ALICE = "/users/alice"
+
+
+def spawner(hub, user, name=""):
+    return next(u for u in hub.users.values() if u.name == user).spawners[name]
+
+
+async def running(hub, user, name=""):
+    await until(lambda: spawner(hub, user, name).ready, f"{user}'s server")
+    return spawner(hub, user, name)
+
+
+async def start(hub, user, name="", options=None):
+    """Start a server over the REST API, as an administrator does."""
+    await api(hub, "POST", f"/users/{user}")
+    status, answer = await api(hub, "POST", f"/users/{user}/" + (f"servers/{name}" if name else "server"), options)
+    assert status in (201, 202), answer
+    return await running(hub, user, name)
+
+
+def failures(reason):
+    got = REGISTRY.get_sample_value(
+        "jupyterhub_server_spawn_duration_seconds_count", {"status": "failure", "reason": reason}
+    )
+    return got or 0
+
+
+async def test_user_chooses_a_profile_and_gets_a_server_where_policy_says(hub, launcher):
+    async with person(hub, "alice") as alice:
+        status, page = await alice.open("/spawn")
+        assert status == 200
+        assert 'id="profile-option-gpu--image"' in page
+
+        status, _ = await alice.send("/spawn", {"profile": "gpu", "profile-option-gpu--image": "pytorch"})
+        assert status == 302
+    server = await running(hub, "alice")
+
+    # Not where the hub would have it.
+    assert server.server.url == f"http://127.0.0.1:{launcher.port}/user/alice/"
+    assert server.port == 8888
+    assert hub.proxy.routes["/user/alice/"]["target"] == f"http://127.0.0.1:{launcher.port}"
+    assert server.user_options == {"profile": "gpu", "image": "pytorch"}
+    got = await server.launcher.get("alice", "")
+    assert (got.state, got.pod) == ("Running", "jupyter-alice")
+
+
+async def test_last_choice_is_chosen_already_next_time(hub):
+    server = await start(hub, "alice", options={"profile": "gpu", "image": "pytorch"})
+    await server.user.stop()
+    async with person(hub, "alice") as alice:
+        _, page = await alice.open("/spawn")
+
+    assert '<option value="pytorch" selected>' in page
+    assert 'id="profile-item-gpu" value="gpu" checked' in page
+
+
+async def test_user_is_offered_what_his_groups_may_have(hub):
+    async with person(hub, "alice") as alice, person(hub, "bob") as bob:
+        _, of_alice = await alice.open("/spawn")
+        _, of_bob = await bob.open("/spawn")
+
+    assert 'value="gpu"' in of_alice
+    assert 'value="gpu"' not in of_bob
+    assert 'value="small"' in of_bob
+
+
+async def test_forged_form_is_denied_in_one_sentence_and_the_hub_does_not_count_it(open_hub):
+    # Twice in a row would end the hub.
+    async with open_hub(Spawner={"consecutive_failure_limit": 2}) as hub, person(hub, "bob") as bob:
+        await bob.open("/spawn")
+        before = failures("ProfileNotAllowed")
+        for _ in range(3):
+            status, page = await bob.send("/spawn", {"profile": "gpu", "profile-option-gpu--image": "jax"})
+            assert status == 403
+            (sentence,) = [line.strip() for line in page.splitlines() if "spawn-error-msg" in line]
+            assert "gpu" in sentence
+            assert "Traceback" not in page
+            assert "SpawnException" not in sentence
+            assert "HTTP" not in sentence
+
+        assert failures("ProfileNotAllowed") == before + 3
+        assert hub.tornado_settings.get("failure_count", 0) == 0
+        assert hub.tornado_application.settings.get("failure_count", 0) == 0
+        # And the next one is served.
+        status, _ = await bob.send("/spawn", {"profile": "small"})
+        assert status == 302
+        await running(hub, "bob")
+
+
+async def test_denial_over_the_rest_api_says_why(hub):
+    await api(hub, "POST", "/users/bob")
+    status, answer = await api(hub, "POST", "/users/bob/server", {"profile": "gpu"})
+    assert status == 403
+    assert "gpu" in answer["message"]
+
+    status, answer = await api(hub, "POST", "/users/bob/server", {"profile": ["gpu"]})
+    assert (status, answer["message"]) == (400, "The option 'profile' has to be a text")
+
+
+async def test_what_was_chosen_once_and_is_not_offered_any_more_can_be_got_rid_of(hub):
+    await start(hub, "bob", options={"profile": "small"})
+    bob = spawner(hub, "bob").user
+    await bob.stop()
+    bob.spawner.orm_spawner.user_options = {"profile": "gone"}
+    async with person(hub, "bob") as browser:
+        _, page = await browser.open("/spawn")
+    assert page.count(" checked>") == 1
+
+
+async def test_progress_is_shown_to_everybody_who_watches(open_hub):
+    async with open_hub() as hub, person(hub, "alice") as alice, person(hub, "admin") as admin:
+        hub.tornado_application.settings["slow_spawn_timeout"] = 0
+        status, _ = await api(hub, "POST", ALICE + "/server", {"profile": "slow"})
+        assert status == 202
+        await alice.open("/spawn-pending/alice")
+        await admin.open("/spawn-pending/alice")
+        told = await alice.follow("/api/users/alice/server/progress")
+        also = await admin.follow("/api/users/alice/server/progress")
+
+    assert told[0]["message"] == "Server requested"
+    assert [t for t in told if 0 < t.get("progress", 0) < 100], told
+    assert told[-1]["ready"]
+    assert also[-1]["ready"]
+
+
+async def test_pod_that_can_not_start_fails_with_its_reason_and_is_removed(hub):
+    async with person(hub, "alice") as alice:
+        await alice.open("/spawn")
+        status, page = await alice.send("/spawn", {"profile": "broken"})
+        if status == 302:  # it took more than a second
+            await until(lambda: not spawner(hub, "alice").pending, "the failure")
+            status, page = await alice.open("/spawn-pending/alice")
+    assert status == 500
+    assert "The server can&#39;t start: " in page
+    assert "fail-pull" in page
+
+    alice = spawner(hub, "alice")
+    await until(lambda: gone(alice), "the end of the pod")
+    # And a start after it isn't hindered.
+    await start(hub, "alice", options={"profile": "small"})
+
+
+async def gone(server):
+    return await server.launcher.get(server.user.name, server.name) is None
+
+
+async def test_server_that_ends_by_itself_is_noticed_with_its_exit_code_and_removed(hub):
+    server = await start(hub, "alice", options={"profile": "short"})
+
+    async def code():
+        return await server.poll() is not None
+
+    await until(code, "the end of the server", timeout=30)
+    await until(lambda: gone(server), "the end of the pod")
+
+
+async def test_named_servers_are_servers_of_their_own(hub):
+    await start(hub, "alice", options={"profile": "small"})
+    lab = await start(hub, "alice", "lab", options={"profile": "small"})
+
+    assert {key for key in await lab.launcher.servers() if key[0] == "alice"} == {("alice", ""), ("alice", "lab")}
+    assert lab.server.base_url == "/user/alice/lab/"
+    status, _ = await api(hub, "DELETE", ALICE + "/servers/lab")
+    assert status in (202, 204)
+    await until(lambda: gone(lab), "the end of the named server")
+    assert (await lab.launcher.get("alice", "")).state == "Running"
+
+
+async def test_hub_is_restarted_with_servers_running_and_nothing_is_lost(open_hub, launcher):
+    async with open_hub() as hub:
+        before = [await start(hub, user, name) for user, name in (("alice", ""), ("alice", "lab"), ("bob", ""))]
+        uids = {(s.user.name, s.name): (await s.launcher.get(s.user.name, s.name)).uid for s in before}
+    async with open_hub() as hub:
+        for (user, name), uid in uids.items():
+            after = spawner(hub, user, name)
+            assert after.ready
+            assert (await after.launcher.get(user, name)).uid == uid
+            assert after.server.url.startswith(f"http://127.0.0.1:{launcher.port}/user/{user}/")
+            assert await after.poll() is None
+
+
+async def test_hub_that_is_restarted_while_the_launcher_is_away_loses_nothing(open_hub, launcher):
+    async with open_hub() as hub:
+        await start(hub, "alice")
+    await launcher.stop()
+    async with open_hub() as hub:
+        assert spawner(hub, "alice").ready
+        assert await spawner(hub, "alice").poll() is None
+
+
+async def test_hub_that_is_restarted_in_the_middle_of_a_start_finds_the_server(open_hub, launcher):
+    async with open_hub() as hub:
+        hub.tornado_application.settings["slow_spawn_timeout"] = 0
+        await api(hub, "POST", "/users/bob")
+        await api(hub, "POST", "/users/bob/server", {"profile": "slow"})
+        bob = spawner(hub, "bob")
+
+        async def there():
+            return not await gone(bob)
+
+        await until(there, "the pod")
+        # As a process that is killed: it neither stops the server nor notes that it started.
+        database = (hub.db.get_bind().url.database, open(hub.db.get_bind().url.database, "rb").read())
+    with open(database[0], "wb") as file:
+        file.write(database[1])
+    async with open_hub() as hub:
+        after = await running(hub, "bob")
+        assert after.server.url == f"http://127.0.0.1:{launcher.port}/user/bob/"
+
+
+async def test_launcher_that_is_away_is_waited_for(hub, launcher):
+    await start(hub, "bob")
+    await launcher.stop()
+    assert await spawner(hub, "bob").poll() is None
+
+    hub.tornado_application.settings["slow_spawn_timeout"] = 0
+    status, _ = await api(hub, "POST", ALICE + "/server", {"profile": "small"})
+    assert status in (201, 202)
+    await until(lambda: spawner(hub, "alice")._trouble, "the first try")
+    await launcher.start()
+    await running(hub, "alice")
+
+
+async def test_start_without_a_launcher_fails_in_time_and_counts(open_hub, launcher):
+    await launcher.stop()
+    async with open_hub(Spawner={"start_timeout": 1}) as hub, person(hub, "alice") as alice:
+        status, page = await alice.open("/spawn")
+        assert status == 503
+        assert "The launcher can&#39;t be reached" in page
+
+        status, answer = await api(hub, "POST", ALICE + "/server", {})
+        assert status == 503
+        assert answer["message"].startswith("The launcher can't be reached at unix:")
+        assert hub.tornado_application.settings["failure_count"] == 1
+
+
+async def test_admin_stops_and_starts_the_server_of_a_user(hub):
+    server = await start(hub, "bob", options={"profile": "small"})
+    first = (await server.launcher.get("bob", "")).uid
+    async with person(hub, "admin") as admin:
+        status, page = await admin.open("/admin")
+        assert status == 200, page
+    status, _ = await api(hub, "DELETE", "/users/bob/server")
+    assert status in (202, 204)
+    await until(lambda: gone(server), "the end of the server")
+    again = await start(hub, "bob")
+    assert (await again.launcher.get("bob", "")).uid != first
+    # Without a word on options, the last ones.
+    assert again.user_options == {"profile": "small"}
+
+
+async def test_claims_go_with_what_they_were_for(hub):
+    default, lab = await start(hub, "alice"), await start(hub, "alice", "lab")
+    for server in (default, lab):
+        await server.user.stop(server.name)
+
+    async def marked():
+        return sorted(c.server for c in await default.launcher.claims("alice") if c.delete_requested)
+
+    status, _ = await api(hub, "DELETE", ALICE + "/servers/lab", {"remove": True})
+    assert status == 204
+    assert await marked() == ["lab"]
+
+    status, _ = await api(hub, "DELETE", ALICE)
+    assert status == 204
+    assert await marked() == ["", "lab"]
+
+
+async def test_server_with_a_home_of_its_own_keeps_its_name(hub):
+    lab = await start(hub, "alice", "lab")
+    await lab.user.stop("lab")
+    status, answer = await api(hub, "PATCH", ALICE + "/servers/lab", {"name": "other"})
+    assert status == 409
+    assert "home of its own" in answer["message"]
+    assert "lab" in lab.user.orm_spawners
+
+
+async def test_tokens_reach_the_launcher_and_no_log(hub, caplog):
+    server = await start(hub, "alice")
+    token = server.api_token
+    assert len(token) > 20
+    assert token not in caplog.text
+    assert token not in json.dumps(server.get_state())
+    assert hub.db.query(orm.Spawner).first() is not None

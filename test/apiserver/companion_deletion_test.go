@@ -1,0 +1,123 @@
+package apiserver
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/slipway-hub/slipway/policy"
+	"github.com/slipway-hub/slipway/test/world"
+)
+
+const deletable = `
+kind: SpawnPolicy
+metadata: {name: deletable}
+spec: {deleteClaims: true}
+`
+
+// requestDeletion asks for alice's home to be deleted, as the hub's launcher.
+func (c *companionTest) requestDeletion(t *testing.T) {
+	t.Helper()
+	patch := []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"persistentvolumeclaims"}, Verbs: []string{"patch"}}}
+	require.NoError(t, c.GrantIn(t.Context(), c.namespace, "delete-claims", world.HubNamespace, world.HubAccount, patch))
+	_, err := c.Hub.CoreV1().PersistentVolumeClaims(c.namespace).Patch(t.Context(), "claim-alice", types.MergePatchType,
+		fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q}}}`, policy.AnnotationDeleteRequested, hubUser), metav1.PatchOptions{})
+	require.NoError(t, err)
+}
+
+// hasHome has alice's claims made, and no server any more.
+func (c *companionTest) hasHome(t *testing.T) {
+	t.Helper()
+	pod := c.launch(t)
+	c.awaitClaim(t, "claim-alice", nil)
+	c.awaitClaim(t, "scratch-alice", nil)
+	c.Remove(t, pod)
+}
+
+func isDeleted(claim *corev1.PersistentVolumeClaim) error {
+	if claim.DeletionTimestamp == nil { // what protects claims holds it back after that, and would let it go
+		return errors.New("it isn't deleted")
+	}
+	return nil
+}
+
+func isNotRequested(claim *corev1.PersistentVolumeClaim) error {
+	if claim.Annotations[policy.AnnotationDeleteRequested] != "" {
+		return errors.New("the request is still there")
+	}
+	return nil
+}
+
+func TestAClaimIsDeletedWhereALauncherAsksAndPolicyLetsIt(t *testing.T) {
+	c := newCompanionTest(t, home, deletable)
+	c.hasHome(t)
+	c.requestDeletion(t)
+	c.awaitClaim(t, "claim-alice", isDeleted)
+	assert.Error(t, isDeleted(c.awaitClaim(t, "scratch-alice", nil)), "nobody asked for this one")
+}
+
+func TestAClaimIsKeptWherePolicyDoesNotSayDelete(t *testing.T) {
+	for name, c := range map[string]struct{ manifest, says string }{
+		"nothing said":     {"", `no policy for user "alice" of hub "main" says deleteClaims: true`},
+		"another says no":  {deletable + "---\nkind: SpawnPolicy\nmetadata: {name: kept}\nspec: {deleteClaims: false}\n", "/kept says deleteClaims: false"},
+		"another launcher": {"kind: SpawnPolicy\nmetadata: {name: other}\nspec: {deleteClaims: true, launchers: [{serviceAccount: {namespace: jupyter, name: hub}, hubs: [main], users: [alice]}]}\n", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			manifests := []string{home}
+			if c.manifest != "" {
+				manifests = append(manifests, c.manifest)
+			}
+			ct := newCompanionTest(t, manifests...)
+			ct.hasHome(t)
+			if c.says == "" { // the launcher's entry is for another user by now
+				ct.change(t, "other", `{"spec":{"launchers":[{"serviceAccount":{"namespace":"jupyter","name":"hub"},"users":["bob"]}]}}`)
+				c.says = `may not launch for user "alice"`
+			}
+			ct.requestDeletion(t)
+			claim := ct.awaitClaim(t, "claim-alice", isNotRequested)
+			require.Error(t, isDeleted(claim))
+			message := ct.awaitEvent(t, "PersistentVolumeClaim", "claim-alice", "ClaimNotDeleted")
+			assert.Contains(t, message, "claim claim-alice isn't deleted, though "+hubUser+" asked for it: ")
+			assert.Contains(t, message, c.says)
+		})
+	}
+}
+
+func TestAClaimIsNotDeletedUnderARunningServer(t *testing.T) {
+	c := newCompanionTest(t, home, deletable)
+	pod := c.launch(t)
+	c.awaitClaim(t, "claim-alice", nil)
+	c.requestDeletion(t)
+	claim := c.awaitClaim(t, "claim-alice", isNotRequested)
+	require.Error(t, isDeleted(claim))
+	assert.Contains(t, c.awaitEvent(t, "PersistentVolumeClaim", "claim-alice", "ClaimNotDeleted"), "server jupyter-alice still runs: stop it first")
+
+	// The end of the server doesn't carry out what was refused.
+	c.Remove(t, pod)
+	c.launch(t)
+	c.removeClaim(t, "scratch-alice")
+	c.awaitClaim(t, "scratch-alice", nil) // so the pod was seen to since
+	assert.Equal(t, claim.UID, c.awaitClaim(t, "claim-alice", nil).UID)
+}
+
+func TestADeletionWaitsForAServerThatEnds(t *testing.T) {
+	c := newCompanionTest(t, home, deletable)
+	pod := c.launch(t)
+	c.awaitClaim(t, "claim-alice", nil)
+	pods := c.Admin.CoreV1().Pods(c.namespace)
+	_, err := pods.Patch(t.Context(), pod.Name, types.MergePatchType, []byte(`{"metadata":{"finalizers":["test.example/held"]}}`), metav1.PatchOptions{})
+	require.NoError(t, err)
+	c.Remove(t, pod)
+	c.requestDeletion(t)
+	assert.Error(t, isDeleted(c.awaitClaim(t, "claim-alice", nil)))
+	_, err = pods.Patch(t.Context(), pod.Name, types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{})
+	require.NoError(t, err)
+	c.awaitClaim(t, "claim-alice", isDeleted)
+}

@@ -1,0 +1,119 @@
+package webhook
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"strings"
+	"sync"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	coreclient "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/util/flowcontrol"
+)
+
+// Reasons of Events about what isn't made. A launcher shows those of a pod to its user.
+const (
+	reasonClaimNotMade    = "ClaimNotMade"
+	reasonClaimNotGrown   = "ClaimNotGrown"
+	reasonClaimNotDeleted = "ClaimNotDeleted"
+	reasonServiceNotMade  = "ServiceNotMade"
+)
+
+// companionEvents says why something wasn't made, once of each object: the name of the Event is made of what it says, so another leader
+// doesn't repeat it either.
+type companionEvents struct {
+	core  coreclient.CoreV1Interface
+	limit flowcontrol.RateLimiter
+	log   logr.Logger
+
+	mu   sync.Mutex
+	told map[string]bool
+}
+
+func newCompanionEvents(core coreclient.CoreV1Interface, log logr.Logger) *companionEvents {
+	return &companionEvents{core: core, log: log, limit: flowcontrol.NewTokenBucketRateLimiter(eventRate, eventBurst), told: map[string]bool{}}
+}
+
+// pod tells of a pod.
+func (e *companionEvents) pod(ctx context.Context, pod *corev1.Pod, reason, message string) {
+	e.tell(ctx, &corev1.ObjectReference{
+		APIVersion: "v1", Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID,
+	}, reason, message)
+}
+
+// claim tells of a claim.
+func (e *companionEvents) claim(ctx context.Context, claim *corev1.PersistentVolumeClaim, reason, message string) {
+	e.tell(ctx, &corev1.ObjectReference{
+		APIVersion: "v1", Kind: "PersistentVolumeClaim", Namespace: claim.Namespace, Name: claim.Name, UID: claim.UID,
+	}, reason, message)
+}
+
+func (e *companionEvents) tell(ctx context.Context, of *corev1.ObjectReference, reason, message string) {
+	name := eventName(of, reason, message)
+	if e.hasTold(of.Namespace + "/" + name) {
+		return
+	}
+	if !e.limit.TryAccept() {
+		droppedEvents.Inc()
+		return
+	}
+	now := metav1.Now()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sendTimeout)
+	defer cancel()
+	_, err := e.core.Events(of.Namespace).Create(ctx, &corev1.Event{
+		ObjectMeta:     metav1.ObjectMeta{Namespace: of.Namespace, Name: name},
+		InvolvedObject: *of, Type: corev1.EventTypeWarning, Reason: reason, Message: cut(message, maxEventMessage),
+		Source: corev1.EventSource{Component: component}, ReportingController: component,
+		FirstTimestamp: now, LastTimestamp: now, Count: 1,
+	}, metav1.CreateOptions{})
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		droppedEvents.Inc()
+		e.log.Error(err, "can't write an Event", "namespace", of.Namespace, "name", of.Name)
+		return
+	}
+	writtenEvents.Inc()
+	e.noteTold(of.Namespace + "/" + name)
+}
+
+func (e *companionEvents) hasTold(name string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.told[name]
+}
+
+func (e *companionEvents) noteTold(name string) {
+	const most = 10_000
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.told) >= most {
+		clear(e.told)
+	}
+	e.told[name] = true
+}
+
+// eventName is unique for what is said of an object.
+func eventName(of *corev1.ObjectReference, reason, message string) string {
+	sum := sha256.Sum256([]byte(strings.Join([]string{string(of.UID), reason, message}, "\x00")))
+	const longest, digits = 200, 8
+	return strings.TrimRight(of.Name[:min(len(of.Name), longest)], ".-") + "." + hex.EncodeToString(sum[:digits])
+}
+
+// reasonOf is the API server's reason in its own words, without the object, which the sentence names already.
+func reasonOf(err error) string {
+	if status, is := errors.AsType[*apierrors.StatusError](err); is {
+		message := status.ErrStatus.Message
+		if _, after, found := strings.Cut(message, " is forbidden: "); found {
+			return after
+		}
+		if _, after, found := strings.Cut(message, " is invalid: "); found {
+			return after
+		}
+		return message
+	}
+	return err.Error()
+}

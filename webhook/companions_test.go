@@ -1,0 +1,102 @@
+package webhook
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/go-logr/logr"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes/fake"
+
+	"github.com/slipway-hub/slipway/policy"
+)
+
+// term is one in which these pods exist.
+func term(t *testing.T, pods ...*corev1.Pod) *companionTerm {
+	t.Helper()
+	c := &companions{core: fake.NewClientset().CoreV1(), log: logr.Discard(), policiesChanged: newSignal()}
+	made := c.newTerm()
+	t.Cleanup(made.tasks.ShutDown)
+	for _, pod := range pods {
+		require.NoError(t, made.podsSeen.GetIndexer().Add(pod))
+	}
+	return made
+}
+
+func fittedPod(name string, claims ...string) *corev1.Pod {
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+		Namespace: "ns", Name: name, Labels: map[string]string{policy.LabelHub: "main"}, Annotations: map[string]string{policy.AnnotationApplied: "{}"},
+	}}
+	for _, claim := range claims {
+		pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{
+			Name: claim, VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: claim}},
+		})
+	}
+	return pod
+}
+
+// This replica answers requests beside this, and other pods are still seen to.
+func TestAPanicOverOnePodIsTriedAgain(t *testing.T) {
+	made := term(t, fittedPod("a"))
+	made.current = func() *policySet { panic("no check foresaw this") }
+	made.tasks.Add(task{taskPod, types.NamespacedName{Namespace: "ns", Name: "a"}})
+	assert.True(t, made.work(t.Context()))
+	assert.Equal(t, 1, made.tasks.NumRequeues(task{taskPod, types.NamespacedName{Namespace: "ns", Name: "a"}}))
+}
+
+func TestWhatHasEndedNeedsNothing(t *testing.T) {
+	pod := fittedPod("a")
+	assert.True(t, needsCompanions(pod))
+	pod.Status.Phase = corev1.PodFailed
+	assert.False(t, needsCompanions(pod))
+	pod.Status.Phase, pod.DeletionTimestamp = corev1.PodRunning, new(metav1.Now())
+	assert.False(t, needsCompanions(pod))
+	assert.False(t, needsCompanions(&corev1.Pod{}), "it wasn't fitted")
+}
+
+func TestTheLeaderHoldsNoMoreOfAPodThanItNeeds(t *testing.T) {
+	pod := fittedPod("a", "home")
+	pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "config", VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{}}})
+	pod.Spec.Containers = []corev1.Container{
+		{Name: "side", Image: "b"}, {Name: policy.NotebookContainer, Image: "a", Env: []corev1.EnvVar{{Name: "TOKEN", Value: "secret"}}, Ports: []corev1.ContainerPort{{Name: "notebook-port", ContainerPort: 1}}},
+	}
+	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "side"}}
+	kept, err := strippedPod(pod)
+	require.NoError(t, err)
+	own := kept.(*corev1.Pod)
+	assert.Equal(t, []string{"home"}, claimNames(own))
+	assert.Equal(t, []corev1.Container{{Name: policy.NotebookContainer, Ports: pod.Spec.Containers[1].Ports}}, own.Spec.Containers)
+	assert.Len(t, own.Spec.Volumes, 1)
+	assert.Equal(t, corev1.PodStatus{}, own.Status)
+}
+
+func TestAnEventIsWrittenOnceForWhatItSays(t *testing.T) {
+	made := term(t)
+	pod := fittedPod(strings.Repeat("long.", 50))
+	for range 2 {
+		made.events.pod(t.Context(), pod, reasonClaimNotMade, "one thing")
+		made.events.pod(t.Context(), pod, reasonClaimNotMade, "another")
+	}
+	list, err := made.core.Events("ns").List(t.Context(), metav1.ListOptions{})
+	require.NoError(t, err)
+	assert.Len(t, list.Items, 2)
+
+	made.events = newCompanionEvents(made.core, logr.Discard()) // another leader's
+	made.events.pod(t.Context(), pod, reasonClaimNotMade, "one thing")
+	list, err = made.core.Events("ns").List(t.Context(), metav1.ListOptions{})
+	require.NoError(t, err)
+	assert.Len(t, list.Items, 2)
+}
+
+func TestTheReasonIsToldWithoutTheObject(t *testing.T) {
+	claims := schema.GroupResource{Resource: "persistentvolumeclaims"}
+	assert.Equal(t, "exceeded quota: small", reasonOf(apierrors.NewForbidden(claims, "claim-alice", errors.New("exceeded quota: small"))))
+	assert.Equal(t, "no such host", reasonOf(errors.New("no such host")))
+}

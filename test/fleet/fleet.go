@@ -149,8 +149,14 @@ func (f *Fleet) startLaunchers(t *testing.T, n int) {
 	require.NoError(t, err)
 }
 
-// start starts a program, waits until it is ready, and ends it with the test.
 func (f *Fleet) start(t *testing.T, u *Unit) *Unit {
+	t.Helper()
+	f.Begin(t, u)
+	return u
+}
+
+// Begin starts a program, waits until it is ready, and ends it with the test.
+func (f *Fleet) Begin(t *testing.T, u *Unit) {
 	t.Helper()
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -160,7 +166,6 @@ func (f *Fleet) start(t *testing.T, u *Unit) *Unit {
 	})
 	require.NoError(t, u.Start())
 	require.NoError(t, u.AwaitReady(t.Context()))
-	return u
 }
 
 // putPolicy makes the policy, and waits until it fits pods.

@@ -329,9 +329,9 @@ func TestADenialReachesTheUserWhole(t *testing.T) {
 	require.Greater(t, len(d.Reasons), 1)
 	for _, r := range d.Reasons {
 		assert.Equal(t, policy.ConstraintViolated, r.Code)
-		assert.Contains(t, err.Error(), r.Message)
+		assert.Contains(t, err.Error(), "SpawnPolicy "+ns+"/bounds: "+r.Field+": ")
+		assert.Contains(t, err.Error(), strings.TrimPrefix(r.Message, "SpawnPolicy "+ns+"/bounds: "))
 	}
-	assert.Contains(t, err.Error(), "SpawnPolicy "+ns+"/bounds")
 	assert.Empty(t, podsOf(t, w, ns))
 }
 

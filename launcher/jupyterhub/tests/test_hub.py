@@ -141,12 +141,21 @@ async def test_pod_that_can_not_start_fails_with_its_reason_and_is_removed(hub):
             status, page = await alice.open("/spawn-pending/alice")
     assert status == 500
     assert "The server can&#39;t start: " in page
-    assert "fail-pull" in page
+    assert "exit code 3" in page
 
     alice = spawner(hub, "alice")
     await until(lambda: gone(alice), "the end of the pod")
     # And a start after it isn't hindered.
     await start(hub, "alice", options={"profile": "small"})
+
+
+async def test_pod_that_waits_too_long_fails_with_what_it_waits_for(open_hub):
+    async with open_hub(Spawner={"start_timeout": 3}) as hub:
+        status, answer = await api(hub, "POST", ALICE + "/server", {"profile": "missing"})
+        assert status == 504
+        assert answer["message"].startswith("The server didn't start within 3 seconds: ")
+        assert "fail-pull" in answer["message"]
+        assert hub.tornado_application.settings["failure_count"] == 0
 
 
 async def gone(server):

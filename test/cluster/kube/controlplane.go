@@ -59,6 +59,11 @@ func (p *plane) startAll(ctx context.Context) error {
 			return err
 		}
 	}
+	if p.options.FakeNodes > 0 {
+		if err := p.startFakeNodes(ctx); err != nil {
+			return err
+		}
+	}
 	if p.options.Node {
 		return p.startNode(ctx)
 	}

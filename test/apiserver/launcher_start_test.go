@@ -13,7 +13,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -48,7 +47,7 @@ var grantOnce sync.Once
 func grantLauncher(t *testing.T, w *world.World) {
 	t.Helper()
 	grantOnce.Do(func() {
-		rights := append(launcherRights(t).Everywhere, rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"namespaces"}, Verbs: []string{"get"}})
+		rights := launcherRights(t).Everywhere
 		require.NoError(t, w.Grant(t.Context(), "test-launcher-library", world.HubNamespace, world.HubAccount, rights))
 	})
 }

@@ -23,8 +23,6 @@ type plane struct {
 
 	etcdPort, peerPort, apiPort, managerPort, schedulerPort int
 
-	etcd *rest.Config // a client of etcd, for its health
-
 	starting *progress // nil where it isn't shown
 }
 

@@ -108,7 +108,7 @@ verify: ## a check that generated files and go.mod files are current
 .PHONY: lint
 lint: ## golangci-lint, ruff, mypy, shellcheck, helm lint
 	@$(LINT) run ./...
-	@$(LINT) run --build-tags e2e,full ./test/cluster/kube ./test/e2e ./test/certificates ./test/observability
+	@$(LINT) run --build-tags e2e,full ./test/cluster/kube ./test/e2e ./test/certificates ./test/observability ./test/schemathesis
 	@for module in test/cluster/programs/*/ tools/images/; do (cd "$$module" && $(LINT) run --config $(CURDIR)/.golangci.yml --build-tags remove_all_sd ./...); done
 	@$(HELM) lint --quiet --strict charts/slipway
 	@tools=$$($(PYTHON_TOOLS)); \

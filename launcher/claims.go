@@ -53,12 +53,9 @@ func (l *Launcher) claimsOf(ctx context.Context, hub, user string) ([]corev1.Per
 
 func (l *Launcher) claimOf(c *corev1.PersistentVolumeClaim) Claim {
 	key := Key{Hub: c.Labels[policy.LabelHub], User: c.Annotations[policy.AnnotationUsername], Name: c.Annotations[policy.AnnotationServername]}
-	_, requested := c.Annotations[annotationDeleteRequested]
+	_, requested := c.Annotations[policy.AnnotationDeleteRequested]
 	return Claim{Namespace: c.Namespace, Name: c.Name, Key: key, InUse: l.store.get(key) != nil, DeleteRequested: requested}
 }
-
-// annotationDeleteRequested asks the companion controller to delete a claim, in the name of the account that asks.
-const annotationDeleteRequested = "slipway.dev/delete-requested"
 
 // DeleteClaims asks for the deletion of a server's claims, or of all claims of the user, and gives those for which it did: none where this
 // launcher may not ask, which is so unless policy has claims deleted. Whether they are, the companion controller decides by policy.
@@ -78,7 +75,7 @@ func (l *Launcher) DeleteClaims(ctx context.Context, key Key, allServers bool) (
 			continue
 		}
 		patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
-			"uid": c.UID, "annotations": map[string]string{annotationDeleteRequested: account},
+			"uid": c.UID, "annotations": map[string]string{policy.AnnotationDeleteRequested: account},
 		}})
 		if err != nil {
 			return asked, fmt.Errorf("ask for the deletion of claim %s/%s: %w", c.Namespace, c.Name, err)

@@ -23,7 +23,8 @@ func (l *Launcher) podEvents(ctx context.Context, namespace, name string, uid ty
 		defer close(events)
 		told := map[types.UID]int32{}
 		tell := func(e *corev1.Event) bool {
-			if e.InvolvedObject.Name != name || e.InvolvedObject.UID != "" && e.InvolvedObject.UID != uid {
+			// Denials of earlier tries are events of a pod of that name too, without a uid.
+			if e.InvolvedObject.UID != uid {
 				return true
 			}
 			if count, has := told[e.UID]; has && count >= timesOf(e) {

@@ -159,7 +159,7 @@ func ended(pod *corev1.Pod, container string, t *corev1.ContainerStateTerminated
 // endOf says why a server has stopped.
 func endOf(pod *corev1.Pod) trouble {
 	if said := joined(pod.Status.Reason, pod.Status.Message); said != "" {
-		return trouble{reason: pod.Status.Reason, message: "The server's pod ended: " + strings.TrimRight(said, "."), unmendable: true}
+		return trouble{reason: pod.Status.Reason, message: withDetail("The server's pod ended", said), unmendable: true}
 	}
 	for _, s := range statuses(pod) {
 		if t := s.State.Terminated; t != nil && (t.ExitCode != 0 || s.Name == policy.NotebookContainer) {

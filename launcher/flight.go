@@ -2,7 +2,6 @@ package launcher
 
 import (
 	"context"
-	"errors"
 	"sync"
 )
 
@@ -10,6 +9,8 @@ import (
 type flights struct {
 	mu  sync.Mutex
 	all map[Key]map[*flight]struct{}
+	// begun is closed and made anew whenever one begins.
+	begun chan struct{}
 }
 
 // flight is a start on its way.
@@ -24,7 +25,7 @@ type flight struct {
 	ended   bool
 }
 
-var errStopped = errors.New("the server was stopped while it started")
+var errStopped = &Failure{Message: "the server was stopped while it started", Hopeless: true}
 
 func (f *flights) begin(ctx context.Context, key Key) (context.Context, *flight) {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -38,6 +39,10 @@ func (f *flights) begin(ctx context.Context, key Key) (context.Context, *flight)
 		f.all[key] = map[*flight]struct{}{}
 	}
 	f.all[key][one] = struct{}{}
+	if f.begun != nil {
+		close(f.begun)
+		f.begun = nil
+	}
 	return ctx, one
 }
 
@@ -63,14 +68,24 @@ func (f *flights) stop(key Key) {
 	}
 }
 
-// of gives a start of a server; nil where there is none.
-func (f *flights) of(key Key) *flight {
+// of gives a start of a server; nil where there is none, and then a channel that is closed when any begins.
+func (f *flights) of(key Key) (*flight, <-chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for one := range f.all[key] {
-		return one
+		return one, nil
 	}
-	return nil
+	if f.begun == nil {
+		f.begun = make(chan struct{})
+	}
+	return nil, f.begun
+}
+
+// has says whether a server is being started here.
+func (f *flights) has(key Key) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.all[key]) > 0
 }
 
 // say tells whoever looks on what the start is at.
@@ -86,8 +101,8 @@ func (f *flight) say(what string) {
 }
 
 // heard is what was said last, and a channel that is closed when there is more, or the start has ended.
-func (f *flight) heard() (said string, more <-chan struct{}, ended bool) {
+func (f *flight) heard() (said string, more <-chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.said, f.changed, f.ended
+	return f.said, f.changed
 }

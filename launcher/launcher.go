@@ -121,7 +121,7 @@ func (l *Launcher) Run(ctx context.Context) error {
 func (l *Launcher) whoAmI(ctx context.Context) error {
 	for wait := patience(); ; {
 		review, err := l.client.AuthenticationV1().SelfSubjectReviews().Create(ctx, &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
-		if err == nil {
+		if l.alive.note(ctx, err) == nil {
 			l.self.Store(&review.Status.UserInfo.Username)
 			return nil
 		}
@@ -143,7 +143,13 @@ func (l *Launcher) account() string {
 
 // Ready is nil when pods and policies are known and being watched.
 func (l *Launcher) Ready() error {
-	return errors.Join(l.syncedNow(), l.alive.check())
+	if err := l.syncedNow(); err != nil {
+		if why := l.alive.last(); why != nil {
+			return fmt.Errorf("%w; the API server's last answer was: %w", err, why)
+		}
+		return err
+	}
+	return l.alive.check()
 }
 
 // ErrNotReady: not all pods and policies are read yet, so that nothing can be said.
@@ -232,5 +238,7 @@ func (l *Launcher) Profiles(ctx context.Context, req Request) (*Offer, error) {
 	if len(denials) > 0 {
 		return nil, deniedBy(denials)
 	}
-	return &Offer{Profiles: offered}, nil
+	// Why there is no name, the start is going to say.
+	names, _ := set.names(l.input(&req, at))
+	return &Offer{Profiles: offered, DNS: names.DNS}, nil
 }

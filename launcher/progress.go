@@ -38,7 +38,9 @@ type telling struct {
 	percent float64
 
 	// uid of the pod that is told of; "" before there is one. events are its own.
-	uid        types.UID
+	uid types.UID
+	// going: it is being stopped, perhaps to make room for the next.
+	going      bool
 	events     <-chan *corev1.Event
 	stopEvents context.CancelFunc
 }
@@ -58,11 +60,10 @@ func (p *telling) run(ctx context.Context) {
 	calm := time.NewTimer(patienceAfter)
 	defer calm.Stop()
 	for !p.over {
-		start := p.hear()
 		select {
 		case <-ctx.Done():
 			return
-		case <-start:
+		case <-p.hear():
 		case <-p.changes.raised:
 			for n, more := p.changes.take(); more && !p.over; n, more = p.changes.take() {
 				p.change(ctx, n)
@@ -74,10 +75,12 @@ func (p *telling) run(ctx context.Context) {
 			}
 			p.event(event)
 		case <-appear.C:
-			if p.uid == "" && start == nil {
-				p.tell(Step{Progress: -1, Message: "The server isn't there: no pod of it has been started", Done: true})
-			} else if p.uid == "" {
+			switch {
+			case p.uid != "":
+			case p.flights.has(p.key):
 				appear.Reset(appearWithin)
+			default:
+				p.tell(Step{Progress: -1, Message: "The server isn't there: no pod of it has been started", Done: true})
 			}
 		case <-calm.C:
 			p.tell(Step{Progress: -1, Message: fmt.Sprintf("Still waiting after %d seconds: %s", int(time.Since(p.begun).Seconds()), p.said)})
@@ -86,18 +89,15 @@ func (p *telling) run(ctx context.Context) {
 	}
 }
 
-// hear tells what the start of this replica is at, as long as there is no pod, and gives a channel that says when there is more; nil where
-// there is no such start.
+// hear tells what the start of this replica is at, as long as there is no pod that stays, and gives a channel that says when there may be
+// more.
 func (p *telling) hear() <-chan struct{} {
-	f := p.flights.of(p.key)
+	f, begun := p.flights.of(p.key)
 	if f == nil {
-		return nil
+		return begun
 	}
-	said, more, ended := f.heard()
-	if ended {
-		return nil
-	}
-	if p.uid == "" && said != "" {
+	said, more := f.heard()
+	if p.uid == "" || p.going {
 		p.mention(said)
 	}
 	return more
@@ -126,7 +126,7 @@ func (p *telling) change(ctx context.Context, n noted) {
 	case n.deleted && r.UID != p.uid, !n.deleted && r.server.State == Stopping && p.uid == "":
 		return // the last run's
 	case n.deleted:
-		if p.store.get(p.key) == nil && p.flights.of(p.key) == nil {
+		if p.store.get(p.key) == nil && !p.flights.has(p.key) {
 			p.tell(Step{Progress: -1, Message: "The server was stopped while it started", Done: true})
 			return
 		}
@@ -157,6 +157,7 @@ func (p *telling) state(ctx context.Context, r *record) {
 		p.remaining()
 		done(-1, p.explain(ctx, r))
 	case Stopping:
+		p.going = true
 		p.mention(server.Message)
 	case Pending:
 		if p.hopeless(r.trouble.reason) {
@@ -178,7 +179,7 @@ func (p *telling) follow(ctx context.Context, r *record) {
 	if p.stopEvents != nil {
 		p.stopEvents()
 	}
-	p.uid, p.events, p.stopEvents = "", nil, nil
+	p.uid, p.going, p.events, p.stopEvents = "", false, nil, nil
 	if r == nil {
 		return
 	}

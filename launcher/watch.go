@@ -102,6 +102,13 @@ func (l *liveness) note(ctx context.Context, err error) error {
 	return err
 }
 
+// last is the error of the last try; nil where it went well.
+func (l *liveness) last() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
 // staleAfter is how long watches may fail until a launcher isn't ready any more: an API server that is replaced takes less.
 const staleAfter = 30 * time.Second
 

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -28,7 +29,8 @@ const maxPlacements = 5
 
 // Namespace says in which namespace a server belongs, before there need be one. ClusterSpawnPolicies say so, by enableUserNamespaces or
 // namespace: which of them are for a server depends on the labels of its namespace, so each is asked what it would say in one that it
-// selects, and is believed if all that match in the namespace that comes of that say the same. A denial names those that don't agree.
+// selects, and is believed if all that match in the namespace that comes of that say the same. Of several namespaces the policy of the highest
+// priority has its way; a denial names those of one priority that don't agree.
 //
 // in.Namespace may be a namespace that is there: it is then judged by the labels that it has, and taken where several are possible.
 // in.Caller matters for {hubnamespace}. The pod's name, claims and what was sent don't count.
@@ -48,6 +50,7 @@ func (c *Compiled) Namespace(in Input) (UserNamespace, []Denial) {
 			found = append(found, placement{at, p})
 		}
 	}
+	found = foremost(found)
 	asked := slices.IndexFunc(found, func(f placement) bool { return f.Name == in.Namespace.Name })
 	switch {
 	case asked >= 0:
@@ -67,6 +70,15 @@ type placement struct {
 	policy *compiledPolicy
 }
 
+// foremost are those of the policies with the highest priority.
+func foremost(found []placement) []placement {
+	if len(found) == 0 {
+		return nil
+	}
+	first := slices.MaxFunc(found, func(a, b placement) int { return cmp.Compare(a.policy.priority, b.policy.priority) })
+	return slices.DeleteFunc(found, func(f placement) bool { return f.policy.priority < first.policy.priority })
+}
+
 func (u UserNamespace) isAt(p placement) bool { return u.Name == p.Name }
 
 func disagreement(user string, found []placement) Denial {
@@ -75,7 +87,7 @@ func disagreement(user string, found []placement) Denial {
 		said[i] = fmt.Sprintf("%s says %q", f.policy.ref, f.Name)
 	}
 	slices.Sort(said)
-	return denyf(NameMismatch, nil, fieldNamespace, "policies don't agree on the namespace of user %q: %s; say by their users, groups or hubs which of them is for whom",
+	return denyf(NameMismatch, nil, fieldNamespace, "policies don't agree on the namespace of user %q: %s; say by their users, groups or hubs which of them is for whom, or by priority which goes first",
 		user, strings.Join(said, ", "))
 }
 

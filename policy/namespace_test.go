@@ -61,6 +61,7 @@ func TestWhereAServerBelongs(t *testing.T) {
 		"by a profile":         {launching + clusterwide("p", "{profiles: [{slug: a, displayName: A}, {slug: b, displayName: B, settings: {namespace: gpu}}]}"), profiled("b"), UserNamespace{Name: "gpu"}},
 		"not by another":       {launching + clusterwide("p", "{profiles: [{slug: a, displayName: A}, {slug: b, displayName: B, settings: {namespace: gpu}}]}"), profiled("a"), UserNamespace{}},
 		"one that is there":    {launching + clusterwide("own", "{namespaceSelector: {matchLabels: {tier: research}}, defaults: {enableUserNamespaces: true}}"), there("jupyter-bob", "tier", "research"), UserNamespace{Name: "jupyter-bob", Labels: map[string]string{LabelHub: "main"}, Annotations: map[string]string{}, Create: true}},
+		"by priority":          {launching + places("a", "one") + clusterwide("b", "{priority: 1, namespaceSelector: {matchLabels: {place: two}}, defaults: {namespace: team}}"), asked("bob"), UserNamespace{Name: "team"}},
 		"that of two asked of": {launching + places("a", "one") + places("b", "two"), there("two-bob", "place", "two"), UserNamespace{Name: "two-bob", Labels: map[string]string{LabelHub: "main", "place": "two"}, Annotations: map[string]string{}, Create: true}},
 	} {
 		t.Run(name, func(t *testing.T) {

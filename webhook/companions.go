@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	coreclient "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
@@ -53,6 +54,8 @@ type known struct {
 func newCompanions(mgr manager.Manager, k known, log logr.Logger) (*companions, error) {
 	config := rest.CopyConfig(mgr.GetConfig())
 	config.QPS, config.Burst = companionRate, companionBurst
+	// Ten thousand pods come in at once when a leader begins.
+	config.ContentType, config.AcceptContentTypes = runtime.ContentTypeProtobuf, runtime.ContentTypeProtobuf+","+runtime.ContentTypeJSON
 	config.WarningHandlerWithContext = rest.NoWarnings{} // of the annotation that KubeSpawner writes beside storageClassName, for each claim
 	core, err := coreclient.NewForConfigAndClient(config, mgr.GetHTTPClient())
 	if err != nil {

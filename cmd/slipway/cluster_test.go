@@ -55,6 +55,7 @@ func TestCommandsOnACluster(t *testing.T) {
 	})
 	t.Run("a running pod is explained by the policies of now", func(t *testing.T) { explainRunning(t, c) })
 	t.Run("a policy that can't be read is the affair of its namespace", func(t *testing.T) { unreadablePolicies(t, c) })
+	t.Run("a user's own namespace, before and after it is there", func(t *testing.T) { ownNamespace(t, c) })
 	t.Run("a namespace that isn't there", func(t *testing.T) {
 		t.Setenv("KUBECONFIG", c.Kubeconfig())
 		got := slipway(t, "", "render", "-n", "nowhere", "--hub", "campus", "--user", "alice")
@@ -254,4 +255,28 @@ func freePort(t *testing.T) int {
 	require.NoError(t, err)
 	defer listener.Close()
 	return listener.Addr().(*net.TCPAddr).Port
+}
+
+// ownNamespace: policy says where the server belongs. Once that namespace is there, its labels and SpawnPolicies count.
+func ownNamespace(t *testing.T, c *kube.Cluster) {
+	t.Setenv("KUBECONFIG", c.Kubeconfig())
+	_, err := c.Kubectl(t.Context(), nil, "apply", "-f", "testdata/own.yaml")
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		_, err := c.Kubectl(context.WithoutCancel(t.Context()), nil, "delete", "-f", "testdata/own.yaml")
+		assert.NoError(t, err)
+	})
+	render := []string{"render", "--hub", "main", "--user", "zoe"}
+	before := slipway(t, "", render...)
+	require.Equal(t, exitGood, before.code, before.err)
+	assert.Contains(t, before.out, "kind: Namespace")
+	assert.Contains(t, before.out, "namespace: jupyter-zoe")
+
+	require.NoError(t, c.CreateNamespace(t.Context(), "jupyter-zoe", map[string]string{policy.LabelHub: "main"}))
+	const course = `{"apiVersion":"slipway.dev/v1alpha1","kind":"SpawnPolicy","metadata":{"name":"zoe","namespace":"jupyter-zoe"},"spec":{"defaults":{"workingDir":"/zoe"}}}`
+	_, err = c.Kubectl(t.Context(), strings.NewReader(course), "apply", "-f", "-")
+	require.NoError(t, err)
+	after := slipway(t, "", render...)
+	require.Equal(t, exitGood, after.code, after.err)
+	assert.Contains(t, after.out, "workingDir: /zoe")
 }

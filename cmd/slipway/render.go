@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
 
@@ -25,7 +26,7 @@ func newRender(io streams) *cobra.Command {
 		Use:   "render --user NAME [-f POLICIES]...",
 		Short: "Print the fitted pod of a server, and its claim",
 		Long: `Prints what the cluster would make of a bare skeleton: a v1 List with the fitted pod, and its home claim where
-policy asks for one. With -f nothing but the files is read.`,
+policy asks for one. Without --namespace it is the one where policy has the server; a user's own is printed too. With -f nothing but the files is read.`,
 		Example: `  slipway render -f policies/ --namespace data101 --user alice
   slipway render -f policies/ --user alice --group staff --profile gpu --option image=pytorch -o json`,
 		Args: cobra.NoArgs,
@@ -57,7 +58,7 @@ func render(ctx context.Context, server *serverFlags, input *inputFlags, encode 
 	if err != nil {
 		return err
 	}
-	list, err := listOf(result, r.input.Namespace.Name)
+	list, err := listOf(result, r.input.Namespace.Name, r.own)
 	if err != nil {
 		return failed(err)
 	}
@@ -89,8 +90,9 @@ func encoder(format string) (func(any) ([]byte, error), error) {
 	return nil, fmt.Errorf("--output %q: the formats are yaml and json", format)
 }
 
-// listOf is the pod, its home claim and its other claims as a v1 List that kubectl takes.
-func listOf(result *policy.Result, namespace string) (map[string]any, error) {
+// listOf is the pod, its home claim and its other claims, and the user's own namespace where the server has one, as a v1 List. The
+// pod comes first: scripts rely on it.
+func listOf(result *policy.Result, namespace string, own policy.UserNamespace) (map[string]any, error) {
 	pod := result.Pod.DeepCopy()
 	pod.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Pod"))
 	pod.Namespace = namespace
@@ -105,6 +107,12 @@ func listOf(result *policy.Result, namespace string) (map[string]any, error) {
 		claim.Namespace = namespace
 		objects = append(objects, claim)
 	}
+	if own.Create {
+		objects = append(objects, &corev1.Namespace{
+			TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"},
+			ObjectMeta: metav1.ObjectMeta{Name: own.Name, Labels: own.Labels, Annotations: own.Annotations},
+		})
+	}
 	items := make([]any, len(objects))
 	for i, o := range objects {
 		item, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
@@ -112,6 +120,9 @@ func listOf(result *policy.Result, namespace string) (map[string]any, error) {
 			return nil, fmt.Errorf("encode the result: %w", err)
 		}
 		delete(item, "status") // nothing has run yet
+		if _, isNamespace := o.(*corev1.Namespace); isNamespace {
+			delete(item, "spec")
+		}
 		items[i] = item
 	}
 	return map[string]any{"apiVersion": "v1", "kind": "List", "items": items}, nil

@@ -47,6 +47,9 @@ func TestRenderedServersEqualTheirGoldenFiles(t *testing.T) {
 			"-f", "testdata/home.yaml", "-n", "home", "--user", "Some.User@example.org", "--server", "My Server",
 			"--env", "JUPYTERHUB_USER=Some.User@example.org", "--inline-env",
 		},
+		// A namespace of the user's own, and one that a team has.
+		"own-alice.yaml":  {"-f", "testdata/own.yaml", "--user", "Alice@example.org"},
+		"own-team-a.yaml": {"-f", "testdata/own.yaml", "--user", "bob", "--group", "team-a", "--namespace-label", "example.org/team=a"},
 		"home-claim-kept.json": {
 			"-f", "testdata/home.yaml", "-n", "home", "--user", "bob", "--claim", "testdata/claims.yaml", "-o", "json",
 		},
@@ -72,13 +75,16 @@ func TestRenderedServersEqualTheirGoldenFiles(t *testing.T) {
 
 func TestRenderEndsWithTheExitCodeThatSaysWhy(t *testing.T) {
 	const (
-		alice   = "-f " + data101 + " -n data101 --user alice"
-		unknown = "apiVersion: slipway.dev/v1alpha1\nkind: SpawnPolicy\nmetadata: {name: p}\nspec: {defaults: {imgae: x}}\n"
-		nullish = "apiVersion: slipway.dev/v1alpha1\nkind: SpawnPolicy\nmetadata: {name: p}\nspec: {defaults: {image: null}}\n"
-		mount   = "apiVersion: slipway.dev/v1alpha1\nkind: SpawnPolicy\nmetadata: {name: p}\nspec: {defaults: {extraContainers: [{name: a, volumeMount: []}]}}\n"
-		twoHubs = "apiVersion: slipway.dev/v1alpha1\nkind: SpawnPolicy\nmetadata: {name: p}\nspec: {hubs: [a, b]}\n"
-		unbound = "apiVersion: slipway.dev/v1alpha1\nkind: SpawnPolicy\nmetadata: {name: p}\nspec: {}\n"
+		alice     = "-f " + data101 + " -n data101 --user alice"
+		unknown   = "apiVersion: slipway.dev/v1alpha1\nkind: SpawnPolicy\nmetadata: {name: p}\nspec: {defaults: {imgae: x}}\n"
+		nullish   = "apiVersion: slipway.dev/v1alpha1\nkind: SpawnPolicy\nmetadata: {name: p}\nspec: {defaults: {image: null}}\n"
+		mount     = "apiVersion: slipway.dev/v1alpha1\nkind: SpawnPolicy\nmetadata: {name: p}\nspec: {defaults: {extraContainers: [{name: a, volumeMount: []}]}}\n"
+		twoHubs   = "apiVersion: slipway.dev/v1alpha1\nkind: SpawnPolicy\nmetadata: {name: p}\nspec: {hubs: [a, b]}\n"
+		launchers = "apiVersion: slipway.dev/v1alpha1\nkind: ClusterSpawnPolicy\nmetadata: {name: l}\nspec: {launchers: [{serviceAccount: {namespace: jupyter, name: hub}}]}\n"
+		unbound   = "apiVersion: slipway.dev/v1alpha1\nkind: SpawnPolicy\nmetadata: {name: p}\nspec: {}\n"
 	)
+	const disagreeing = launchers + "---\napiVersion: slipway.dev/v1alpha1\nkind: ClusterSpawnPolicy\nmetadata: {name: p}\nspec: {namespaceSelector: {matchLabels: {a: b}}, defaults: {namespace: a}}\n" +
+		"---\napiVersion: slipway.dev/v1alpha1\nkind: ClusterSpawnPolicy\nmetadata: {name: q}\nspec: {namespaceSelector: {matchLabels: {a: c}}, defaults: {namespace: c}}\n"
 	for name, c := range map[string]struct {
 		args  string
 		stdin string
@@ -103,6 +109,7 @@ func TestRenderEndsWithTheExitCodeThatSaysWhy(t *testing.T) {
 		"no user":                         {args: "-f " + data101, code: exitInvalid, err: []string{"--user is needed"}},
 		"bad pairs, all of them":          {args: alice + " --env A --option =b --user-annotation c=1 --user-annotation c=2 --namespace-label x", code: exitInvalid, err: []string{`--env "A"`, `--option "=b"`, "--user-annotation c is given twice", `--namespace-label "x"`}},
 		"bad launcher":                    {args: alice + " --launcher hub", code: exitInvalid, err: []string{"NAMESPACE/NAME"}},
+		"policies that don't agree":       {args: "-f - --user alice --hub main", stdin: disagreeing, code: exitDenied, err: []string{"Slipway NameMismatch: metadata.namespace: policies don't agree"}},
 		"bad format":                      {args: alice + " -o xml", code: exitInvalid, err: []string{"yaml and json"}},
 		"unknown flag":                    {args: "--colour", code: exitInvalid, err: []string{"unknown flag: --colour"}},
 		"argument too many":               {args: "alice", code: exitInvalid, err: []string{"alice"}},

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/slipway-hub/slipway/policy"
@@ -39,7 +41,7 @@ type serverFlags struct {
 func (f *serverFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVarP(&f.namespace, "namespace", "n", "",
-		"`namespace` of the server (default: that of the kubeconfig's context where the cluster is asked, else default)")
+		"`namespace` of the server (default: the one that policy says, else that of the kubeconfig's context where the cluster is asked, else default)")
 	flags.StringVar(&f.hub, "hub", "", "`hub` that starts the server (default: the only one that the policies name)")
 	flags.StringVar(&f.user, "user", "", "`name` of the user")
 	flags.StringVar(&f.server, "server", "", "`name` of the server (default: the user's default server)")
@@ -165,6 +167,28 @@ type request struct {
 	input      policy.Input
 	// warnings are what is doubtful about the policies.
 	warnings []string
+	// own is the user's own namespace, where policy says that the server belongs there.
+	own policy.UserNamespace
+}
+
+// place puts the server where policy says that it belongs, if policy says so. What of a namespace is said otherwise is kept.
+func (r *request) place() error {
+	in := r.input
+	in.Namespace = policy.Namespace{} // the one that is assumed otherwise says nothing of the server
+	own, denials := r.policies.Namespace(in)
+	if len(denials) > 0 {
+		return denied(denials)
+	}
+	if own.Name == "" {
+		return nil
+	}
+	r.own = own
+	r.input.Namespace.Name = own.Name
+	if len(r.input.Namespace.Labels) == 0 && own.Create {
+		r.input.Namespace.Labels = maps.Clone(own.Labels)
+		r.input.Namespace.Labels[corev1.LabelMetadataName] = own.Name
+	}
+	return nil
 }
 
 // apply fits the pod. The error is a failure, and may be a denial, which has a result beside it.
@@ -214,7 +238,18 @@ func newRequest(ctx context.Context, server *serverFlags, more *inputFlags, in i
 	if err != nil {
 		return nil, invalid(fmt.Errorf("--hub is needed: %w", err))
 	}
+	if !server.hasNamespace && (s.sent.pod == nil || s.sent.pod.Namespace == "") {
+		if err := r.place(); err != nil {
+			return nil, err
+		}
+	}
 	if len(more.files) == 0 {
+		if r.own.Name != "" { // its SpawnPolicies weren't read
+			if policies, err = more.files.load(ctx, r.input.Namespace, in); err != nil {
+				return nil, err
+			}
+			r.policies, r.unreadable, r.warnings = policies.compiled, policies.unreadable, policies.warnings
+		}
 		if err := r.askCluster(ctx, len(s.namespace.Labels) == 0, len(more.claims) == 0); err != nil {
 			return nil, err
 		}
@@ -250,7 +285,11 @@ func (f *inputFlags) subject(server *serverFlags) (*subject, error) {
 func (r *request) askCluster(ctx context.Context, labels, claims bool) (err error) {
 	namespace := &r.input.Namespace
 	if labels {
-		if namespace.Labels, err = labelsOfNamespace(ctx, namespace.Name); err != nil {
+		found, err := labelsOfNamespace(ctx, namespace.Name)
+		switch {
+		case err == nil:
+			namespace.Labels = found
+		case !r.own.Create || !apierrors.IsNotFound(err): // a user's own comes with the first server
 			return err
 		}
 	}

@@ -191,7 +191,7 @@ func (c *testCase) differences() ([]difference, error) {
 	if len(result.Denials) > 0 || len(c.expect.Denied) > 0 {
 		return append(c.expect.denials(result.Denials), warnings...), nil
 	}
-	list, err := listOf(result, c.request.input.Namespace.Name)
+	list, err := listOf(result, c.request.input.Namespace.Name, policy.UserNamespace{})
 	if err != nil {
 		return nil, err
 	}

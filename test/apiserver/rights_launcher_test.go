@@ -18,7 +18,10 @@ import (
 func launcherRights(t *testing.T) world.Rights {
 	t.Helper()
 	rights, err := world.RenderRights(t.Context(), "templates/launcher/rbac.yaml", map[string]any{
-		"launcher": map[string]any{"enabled": true, "clusterWide": true, "userNamespaces": true, "podLogs": true, "deleteClaims": true},
+		"launcher": map[string]any{
+			"enabled": true, "clusterWide": true, "userNamespaces": true, "userNamespacePolicy": "own", "podLogs": true, "deleteClaims": true,
+			"tls": map[string]any{"secretName": "x"}, "accounts": []any{map[string]any{"namespace": "a", "name": "b", "hubs": []string{"c"}}},
+		},
 	})
 	require.NoError(t, err)
 	return rights
@@ -58,6 +61,7 @@ func TestEveryRightOfTheLauncherIsAccountedFor(t *testing.T) {
 		"create secrets":      theLaunchersAPI,
 		"create tokenreviews": theLaunchersAPI,
 		"create namespaces":   theLaunchersAPI,
+		"get namespaces":      theLaunchersAPI,
 	}
 	granted := sets.New[string]()
 	for _, right := range launcherRights(t).Each() {

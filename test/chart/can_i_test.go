@@ -23,32 +23,39 @@ func TestWhatEachAccountCanI(t *testing.T) {
 		"webhook-self-signed":  {"slipway-webhook", "templates/webhook/rbac.yaml", namespace, nil},
 		"webhook-cert-manager": {"slipway-webhook", "templates/webhook/rbac.yaml", namespace, values{"certificates": values{"mode": "certManager"}}},
 		"launcher": {"slipway-launcher", "templates/launcher/rbac.yaml", "users", values{
-			"launcher": values{"enabled": true, "namespaces": []any{"users", "more-users"}},
+			"launcher": launcher(values{"namespaces": []any{"users", "more-users"}}),
 		}},
 		"launcher-at-home": {"slipway-launcher", "templates/launcher/rbac.yaml", namespace, values{
-			"launcher": values{"enabled": true, "namespaces": []any{"users", "more-users"}},
+			"launcher": launcher(values{"namespaces": []any{"users", "more-users"}}),
 		}},
 	} {
 		t.Run(golden, func(t *testing.T) {
 			roles, says, err := template(t, account.values, "--show-only", account.template)
 			require.NoError(t, err, says)
-			_, err = c.Kubectl(t.Context(), strings.NewReader(roles), "apply", "-f", "-")
-			require.NoError(t, err)
-			t.Cleanup(func() {
-				_, err := c.Kubectl(context.WithoutCancel(t.Context()), strings.NewReader(roles), "delete", "-f", "-")
-				assert.NoError(t, err)
-			})
-			awaitRoles(t, c, "after-"+golden)
-			got := canI(t, c, "system:serviceaccount:"+namespace+":"+account.name, account.in)
-			file := "testdata/can-i-" + golden + ".txt"
-			if *update {
-				require.NoError(t, os.WriteFile(file, []byte(got), 0o644))
-			}
-			want, err := os.ReadFile(file)
-			require.NoError(t, err)
-			assert.Equal(t, string(want), got, "if that is meant, run: go test ./test/chart -run CanI -update")
+			requireCanI(t, c, golden, roles, "system:serviceaccount:"+namespace+":"+account.name, account.in)
 		})
 	}
+}
+
+// requireCanI compares what a user may do in a namespace by these roles, and by what every account may, with a golden file, and gives it.
+func requireCanI(t *testing.T, c *kube.Cluster, golden, roles, user, in string) string {
+	t.Helper()
+	_, err := c.Kubectl(t.Context(), strings.NewReader(roles), "apply", "-f", "-")
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		_, err := c.Kubectl(context.WithoutCancel(t.Context()), strings.NewReader(roles), "delete", "-f", "-")
+		assert.NoError(t, err)
+	})
+	awaitRoles(t, c, "after-"+golden)
+	got := canI(t, c, user, in)
+	file := "testdata/can-i-" + golden + ".txt"
+	if *update {
+		require.NoError(t, os.WriteFile(file, []byte(got), 0o644))
+	}
+	want, err := os.ReadFile(file)
+	require.NoError(t, err)
+	assert.Equal(t, string(want), got, "if that is meant, run: go test ./test/chart -run CanI -update")
+	return got
 }
 
 // canI is all that a user may do in a namespace, as the API server says.

@@ -25,7 +25,7 @@ func TestTheWebhookConfigurationsAreThoseOfTheCode(t *testing.T) {
 			[]string{"system:serviceaccount:jupyter:hub", "system:serviceaccount:b:hub.two"},
 		},
 		"the chart's own launcher": {
-			values{"launcher": values{"enabled": true, "clusterWide": true}},
+			values{"launcher": launcher(values{"clusterWide": true})},
 			[]string{"system:serviceaccount:" + namespace + ":slipway-launcher"},
 		},
 	} {

@@ -2,6 +2,7 @@ package chart
 
 import (
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,7 +11,9 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	psapi "k8s.io/pod-security-admission/api"
 	pspolicy "k8s.io/pod-security-admission/policy"
 )
@@ -70,8 +73,7 @@ func TestTheLauncherKnowsWhereItMayLaunch(t *testing.T) {
 		"everywhere":        {values{"namespaces": []any{"a"}, "clusterWide": true}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c.launcher["enabled"] = true
-			deployment := as[appsv1.Deployment](t, render(t, values{"launcher": c.launcher}).find(t, "Deployment", "slipway-launcher"))
+			deployment := as[appsv1.Deployment](t, render(t, values{"launcher": launcher(c.launcher)}).find(t, "Deployment", "slipway-launcher"))
 			var got []string
 			for _, arg := range deployment.Spec.Template.Spec.Containers[0].Args {
 				if strings.HasPrefix(arg, "--namespace=") {
@@ -79,6 +81,84 @@ func TestTheLauncherKnowsWhereItMayLaunch(t *testing.T) {
 				}
 			}
 			assert.Equal(t, c.want, got)
+		})
+	}
+}
+
+// What the launcher serves, to whom, and what it may do of what is switched off by itself.
+func TestTheLauncherServesTheHubsThatTheValuesName(t *testing.T) {
+	plain := []string{"--bind-address=:8443", "--tls-cert-dir=/etc/slipway/tls", "--account=jupyter/hub=main"}
+	for name, c := range map[string]struct {
+		launcher values
+		want     []string
+	}{
+		"one hub": {nil, plain},
+		"several": {values{"accounts": []any{
+			values{"namespace": "a", "name": "hub", "hubs": []any{"main", "test"}}, values{"namespace": "b", "name": "x", "hubs": []any{"other"}},
+		}}, append(plain[:2:2], "--account=a/hub=main,test", "--account=b/x=other")},
+		"another port": {values{"port": 9443}, append([]string{"--bind-address=:9443"}, plain[1:]...)},
+		"all rights":   {values{"podLogs": true, "userNamespaces": true, "userNamespacePolicy": "own"}, append(plain[:3:3], "--user-namespaces", "--pod-logs")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rendered := render(t, values{"launcher": launcher(merged(c.launcher, values{"clusterWide": true}))})
+			container := as[appsv1.Deployment](t, rendered.find(t, "Deployment", "slipway-launcher")).Spec.Template.Spec.Containers[0]
+			assert.Subset(t, container.Args, c.want)
+			rest := slices.DeleteFunc(container.Args, func(arg string) bool { return slices.Contains(c.want, arg) })
+			assert.NotRegexp(t, "--(account|bind-address|user-namespaces|pod-logs)", strings.Join(rest, " "))
+			https := as[corev1.Service](t, rendered.find(t, "Service", "slipway-launcher")).Spec.Ports[0]
+			assert.Equal(t, corev1.ServicePort{
+				Name: "https", Port: 443, TargetPort: intstr.FromString("https"), Protocol: corev1.ProtocolTCP, AppProtocol: new("https"),
+			}, https)
+		})
+	}
+}
+
+// The certificate is somebody else's, in a Secret that the values name, or cert-manager's.
+func TestTheLaunchersCertificateIsMounted(t *testing.T) {
+	certManager := values{"mode": "certManager"}
+	for name, c := range map[string]struct {
+		values values
+		want   string
+		issued bool
+	}{
+		"a Secret":          {values{"launcher": launcher(values{"clusterWide": true})}, "launcher-tls", false},
+		"cert-manager":      {values{"certificates": certManager, "launcher": launcher(values{"clusterWide": true, "tls": values{}})}, "slipway-launcher-cert-manager", true},
+		"a Secret all over": {values{"certificates": certManager, "launcher": launcher(values{"clusterWide": true})}, "launcher-tls", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rendered := render(t, c.values)
+			pod := as[appsv1.Deployment](t, rendered.find(t, "Deployment", "slipway-launcher")).Spec.Template.Spec
+			assert.Equal(t, c.want, pod.Volumes[0].Secret.SecretName)
+			assert.Equal(t, corev1.VolumeMount{Name: pod.Volumes[0].Name, MountPath: "/etc/slipway/tls", ReadOnly: true}, pod.Containers[0].VolumeMounts[0])
+			issued := slices.ContainsFunc(rendered, func(o *unstructured.Unstructured) bool {
+				return o.GetKind() == "Certificate" && o.GetName() == "slipway-launcher"
+			})
+			require.Equal(t, c.issued, issued)
+			if issued {
+				spec := rendered.find(t, "Certificate", "slipway-launcher").Object["spec"].(values)
+				assert.Equal(t, c.want, spec["secretName"])
+				assert.Contains(t, spec["dnsNames"], "slipway-launcher."+namespace+".svc")
+			}
+		})
+	}
+}
+
+// Nobody calls the launcher but whom the values name.
+func TestTheLaunchersNetworkPolicyLetsHubsIn(t *testing.T) {
+	hubs := []any{values{"namespaceSelector": values{"matchLabels": values{"kubernetes.io/metadata.name": "jupyter"}}}}
+	for name, c := range map[string]struct {
+		from []any
+		want int
+	}{"hubs": {hubs, 1}, "nobody": {[]any{}, 0}} {
+		t.Run(name, func(t *testing.T) {
+			v := values{"launcher": launcher(values{"clusterWide": true, "networkPolicy": values{"enabled": true, "hubsFrom": c.from}})}
+			spec := as[networkingv1.NetworkPolicy](t, render(t, v).find(t, "NetworkPolicy", "slipway-launcher")).Spec
+			require.Len(t, spec.Ingress, c.want)
+			for _, rule := range spec.Ingress {
+				assert.Equal(t, "https", rule.Ports[0].Port.StrVal)
+				assert.NotEmpty(t, rule.From)
+			}
+			assert.Contains(t, spec.PolicyTypes, networkingv1.PolicyTypeIngress)
 		})
 	}
 }

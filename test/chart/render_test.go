@@ -39,6 +39,13 @@ func render(t *testing.T, v values, args ...string) objects {
 	return parse(t, out)
 }
 
+// launcher are the values of a launcher that runs, by one hub's leave and with a certificate of somebody else's, and more of it.
+func launcher(more values) values {
+	return merged(values{
+		"enabled": true, "tls": values{"secretName": "launcher-tls"}, "accounts": []any{values{"namespace": "jupyter", "name": "hub", "hubs": []any{"main"}}},
+	}, more)
+}
+
 // objects of a rendered chart.
 type objects []*unstructured.Unstructured
 

@@ -109,12 +109,22 @@ func TestLaunchersMayLaunchWhereTheValuesSay(t *testing.T) {
 	assert.Empty(t, verbsOn(t, sidecar, "ClusterRole", "slipway-launcher", "pods"))
 	assert.Empty(t, verbsOn(t, sidecar, "ClusterRole", "slipway-launcher", "tokenreviews"), "a hub's own launcher is called by it alone")
 
-	wide := render(t, values{"launcher": values{"enabled": true, "clusterWide": true, "userNamespaces": true}})
+	assert.Equal(t, []string{"get"}, verbsOn(t, render(t, values{"launcher": launcher(values{"namespaces": []any{"a"}})}), "Role", "slipway-launcher", "namespaces"))
+
+	wide := render(t, values{"launcher": launcher(values{"clusterWide": true, "userNamespaces": true, "userNamespacePolicy": "own"})})
 	assert.Equal(t, []string{"create", "get", "list", "watch", "delete"}, verbsOn(t, wide, "ClusterRole", "slipway-launcher", "pods"))
 	assert.Equal(t, []string{"create"}, verbsOn(t, wide, "ClusterRole", "slipway-launcher", "secrets"))
-	assert.Equal(t, []string{"create"}, verbsOn(t, wide, "ClusterRole", "slipway-launcher", "tokenreviews"))
-	assert.Equal(t, []string{"create"}, verbsOn(t, wide, "ClusterRole", "slipway-launcher", "namespaces"))
+	assert.Equal(t, []string{"create"}, verbsOn(t, wide, "ClusterRole", "slipway-launcher-callers", "tokenreviews"))
+	assert.Equal(t, []string{"create", "get"}, verbsOn(t, wide, "ClusterRole", "slipway-launcher", "namespaces"))
 	assert.Empty(t, verbsOn(t, wide, "ClusterRole", "slipway-launcher", "pods/log"))
+
+	// A sidecar's account beside the launcher's own asks nobody who calls.
+	both := render(t, values{
+		"launcherAccounts": []any{values{"namespace": "jupyter", "name": "hub", "bind": true}}, "launcher": launcher(values{"clusterWide": true}),
+	})
+	assert.Empty(t, verbsOn(t, both, "ClusterRole", "slipway-launcher", "tokenreviews"))
+	callers := as[rbacv1.ClusterRoleBinding](t, both.find(t, "ClusterRoleBinding", "slipway-launcher-callers"))
+	assert.Equal(t, []rbacv1.Subject{{Kind: "ServiceAccount", Name: "slipway-launcher", Namespace: namespace}}, callers.Subjects)
 
 	for _, o := range render(t, nil) {
 		assert.NotEqual(t, "slipway-launcher", o.GetName(), o.GetKind())

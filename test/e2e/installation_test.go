@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/slipway-hub/slipway/certs"
 	"github.com/slipway-hub/slipway/launcher"
 	"github.com/slipway-hub/slipway/policy"
 )
@@ -57,6 +58,10 @@ func values(more ...string) []string {
 		"--set", "webhook.image.tag=" + version,
 		"--set", "launcher.image.tag=" + version,
 		"--set", "launcher.enabled=true",
+		"--set", "launcher.tls.secretName=" + launcherCertificate,
+		"--set", "launcher.accounts[0].namespace=" + hubNamespace,
+		"--set", "launcher.accounts[0].name=" + hubAccount,
+		"--set", "launcher.accounts[0].hubs={campus}",
 		"--set", "launcherAccounts[0].namespace=" + hubNamespace,
 		"--set", "launcherAccounts[0].name=" + hubAccount,
 		"--set", "launcherAccounts[0].bind=true",
@@ -68,9 +73,23 @@ func values(more ...string) []string {
 func (s *stage) install(t *testing.T) {
 	t.Helper()
 	s.namespaces(t)
-	s.helm(t, append([]string{"install", release, chart, "--create-namespace"}, values()...)...)
+	s.giveLauncherCertificate(t)
+	s.helm(t, append([]string{"install", release, chart}, values()...)...)
 	deployment := s.deployment(t)
 	assert.EqualValues(t, 2, deployment.Status.ReadyReplicas)
+}
+
+// launcherCertificate is the Secret of the certificate that hubs see. The chart makes none for the launcher but by cert-manager.
+const launcherCertificate = "launcher-tls"
+
+func (s *stage) giveLauncherCertificate(t *testing.T) {
+	t.Helper()
+	pair, err := certs.SelfSigned([]string{"slipway-launcher." + ownNamespace + ".svc"}, time.Now(), 24*time.Hour)
+	require.NoError(t, err)
+	dir := t.TempDir()
+	require.NoError(t, pair.Write(dir))
+	require.NoError(t, s.CreateNamespace(t.Context(), ownNamespace, nil))
+	s.kubectl(t, "", "create", "secret", "tls", launcherCertificate, "--namespace", ownNamespace, "--cert", dir+"/tls.crt", "--key", dir+"/tls.key")
 }
 
 func (s *stage) applyPolicies(t *testing.T) {

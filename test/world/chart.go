@@ -25,6 +25,8 @@ const (
 	DaemonSetController = "system:serviceaccount:kube-system:daemon-set-controller"
 	// Platform may take the mark off a governed namespace.
 	Platform = "system:serviceaccount:" + OwnNamespace + ":platform"
+	// UserNamespacePolicy is the ClusterSpawnPolicy by which launchers create namespaces. None is there unless a test writes it.
+	UserNamespacePolicy = "user-namespaces"
 )
 
 // installChart does what a user does who installs the chart, but for the webhook, which the tests run and register themselves, and
@@ -34,7 +36,9 @@ func (w *World) installChart(ctx context.Context) error {
 		"launcherAccounts":   []any{map[string]string{"namespace": HubNamespace, "name": HubAccount}},
 		"governedNamespaces": map[string][]string{"podsFrom": {DaemonSetController}, "unmarkBy": {Platform}},
 		"companionAccount":   map[string]string{"name": webhookAccount},
-		"launcher":           map[string]any{"deleteClaims": true},
+		"launcher": map[string]any{
+			"deleteClaims": true, "clusterWide": true, "userNamespaces": true, "userNamespacePolicy": UserNamespacePolicy,
+		},
 	})
 	if err != nil {
 		return err

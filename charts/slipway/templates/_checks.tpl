@@ -35,8 +35,19 @@
 {{- if and $subjects (not .Values.launcher.clusterWide) (not .Values.launcher.namespaces) }}
 {{- fail "launcher.namespaces must name the namespaces where servers run, or launcher.clusterWide be true: without either the launcher may start none" }}
 {{- end }}
+{{- if .Values.launcher.enabled }}
+{{- if not .Values.launcher.accounts }}
+{{- fail "launcher.accounts must name the service account of each hub that calls the launcher, as {namespace, name, hubs}: nobody else may" }}
+{{- end }}
+{{- if not (include "slipway.launcherSecret" .) }}
+{{- fail "launcher.tls.secretName must name a Secret of type kubernetes.io/tls with the launcher's certificate, or certificates.mode be certManager, so that one is made" }}
+{{- end }}
+{{- end }}
 {{- if and .Values.launcher.userNamespaces (not .Values.launcher.clusterWide) }}
 {{- fail "launcher.userNamespaces needs launcher.clusterWide: true, since a server runs in a namespace that isn't there yet" }}
+{{- end }}
+{{- if and .Values.launcher.userNamespaces (not .Values.launcher.userNamespacePolicy) }}
+{{- fail "launcher.userNamespacePolicy must name the ClusterSpawnPolicy by which launchers create namespaces: what that doesn't dictate, the API server refuses" }}
 {{- end }}
 {{- if and .Values.starterPolicies.enabled (not .Values.starterPolicies.namespaces) }}
 {{- fail "starterPolicies.namespaces must name at least one namespace that the policy is for" }}

@@ -26,6 +26,50 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 [{{ join ", " $names }}]
 {{- end }}
 
+{{/* The Secret with the launcher's certificate; empty where nobody makes one. */}}
+{{- define "slipway.launcherSecret" -}}
+{{- if .Values.launcher.tls.secretName -}}
+{{ .Values.launcher.tls.secretName }}
+{{- else if eq .Values.certificates.mode "certManager" -}}
+slipway-launcher-cert-manager
+{{- end }}
+{{- end }}
+
+{{/* The cert-manager Certificate called .name for the Service of that name, in the Secret .secret; .component may be missing. */}}
+{{- define "slipway.certificate" -}}
+apiVersion: cert-manager.io/v1
+kind: Certificate
+metadata:
+  {{- include "slipway.metadata" (merge (dict "namespace" .root.Release.Namespace) .) | nindent 2 }}
+spec:
+  {{- with .root.Values.certificates.certManager }}
+  secretName: {{ $.secret }}
+  duration: {{ .duration }}
+  renewBefore: {{ .renewBefore }}
+  privateKey: {algorithm: ECDSA, size: 256, rotationPolicy: Always}
+  usages: [digital signature, server auth]
+  dnsNames:
+    - {{ $.name }}.{{ $.root.Release.Namespace }}.svc
+    - {{ $.name }}.{{ $.root.Release.Namespace }}.svc.cluster.local
+    - {{ $.name }}.{{ $.root.Release.Namespace }}
+  issuerRef:
+    {{- if .issuerRef }}
+    group: {{ .issuerRef.group | default "cert-manager.io" }}
+    kind: {{ .issuerRef.kind | default "Issuer" }}
+    name: {{ .issuerRef.name }}
+    {{- else }}
+    group: cert-manager.io
+    kind: Issuer
+    name: slipway-ca
+    {{- end }}
+  {{- end }}
+{{- end }}
+
+{{/* The placeholders of userNamespaceTemplate, as policy knows them; a test compares the two. */}}
+{{- define "slipway.placeholders" -}}
+escaped_servername escaped_user_server escaped_username hubnamespace safe_servername safe_user_server safe_username servername unescaped_servername unescaped_username user_server userid username
+{{- end }}
+
 {{/* The user name of companionAccount. */}}
 {{- define "slipway.companion" -}}
 system:serviceaccount:{{ .Values.companionAccount.namespace | default .Release.Namespace }}:{{ required "companionAccount needs a name" .Values.companionAccount.name }}

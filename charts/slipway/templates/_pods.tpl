@@ -125,6 +125,39 @@ spec:
       {{- include "slipway.selector" . | nindent 6 }}
 {{- end }}
 
+{{/* The network policy of the pods of .component, whose values are .values; .ingress is the rule for those who call it, perhaps empty. */}}
+{{- define "slipway.networkPolicy" -}}
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  {{- include "slipway.metadata" (merge (dict "name" (printf "slipway-%s" .component) "namespace" .root.Release.Namespace) .) | nindent 2 }}
+spec:
+  podSelector:
+    matchLabels:
+      {{- include "slipway.selector" . | nindent 6 }}
+  policyTypes: [Ingress, Egress]
+  {{- /* The kubelet, which probes, may always come. */}}
+  ingress:
+    {{- with .ingress }}
+    {{- . | nindent 4 }}
+    {{- end }}
+    {{- with .values.networkPolicy.metricsFrom }}
+    - ports: [{port: metrics, protocol: TCP}]
+      from:
+        {{- toYaml . | nindent 8 }}
+    {{- end }}
+  egress:
+    {{- with .values.networkPolicy.apiServerPorts }}
+    - ports:
+        {{- range . }}
+        - {port: {{ . }}, protocol: TCP}
+        {{- end }}
+    {{- end }}
+    {{- with .values.networkPolicy.extraEgress }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+{{- end }}
+
 {{/* The service account of .component. Its pods mount its token; no other pod that somebody runs by it does by itself. */}}
 {{- define "slipway.serviceAccount" -}}
 apiVersion: v1

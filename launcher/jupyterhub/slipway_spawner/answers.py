@@ -144,6 +144,15 @@ class Profile:
 
 
 @dataclass(frozen=True)
+class Offer:
+    """What policy has for a user before there is a server."""
+
+    profiles: list[Profile]
+    # The host name that his server will have; empty where the launcher doesn't say it.
+    dns_name: str
+
+
+@dataclass(frozen=True)
 class Claim:
     """A home, or another claim of a user."""
 

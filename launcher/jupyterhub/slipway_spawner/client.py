@@ -14,7 +14,7 @@ from tornado.httpclient import HTTPClientError, HTTPRequest, HTTPResponse
 from tornado.netutil import Resolver
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
-from .answers import Claim, Profile, Server, Step
+from .answers import Claim, Offer, Profile, Server, Step
 from .events import EventReader
 
 # Seconds until a connection has to be there: the launcher is in the same pod, or in the same cluster.
@@ -99,10 +99,10 @@ class LauncherClient:
         answer = await self._call("DELETE", path, timeout=ANSWER_TIMEOUT + wait, missing=True)
         return Server.read(answer) if answer else None
 
-    async def profiles(
+    async def offer(
         self, user: str, name: str, *, groups: list[str], user_id: int | None = None, namespace: str = ""
-    ) -> list[Profile]:
-        """Give what this user can choose from, in order."""
+    ) -> Offer:
+        """Give what this user can choose from, in order, and how his server is going to be called."""
         query: list[tuple[str, Any]] = [("group", g) for g in groups]
         query += [
             (k, v) for k, v in (("server", name), ("namespace", namespace), ("userId", user_id)) if v not in ("", None)
@@ -110,7 +110,7 @@ class LauncherClient:
         answer = await self._call(
             "GET", self._path("users", user, "profiles") + ("?" + urlencode(query) if query else "")
         )
-        return [Profile.read(p) for p in answer["profiles"] or []]
+        return Offer([Profile.read(p) for p in answer["profiles"] or []], answer.get("dnsName", ""))
 
     async def claims(self, user: str) -> list[Claim]:
         """Give the claims of all servers of a user."""

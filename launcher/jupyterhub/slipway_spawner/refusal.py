@@ -40,3 +40,8 @@ def plainly(error: HTTPError, sentence: str) -> HTTPError:
     """Have JupyterHub's pages show the sentence alone, without the status and the class of the error."""
     error.jupyterhub_message = sentence  # type: ignore[attr-defined]
     return error
+
+
+def sentence_of(error: HTTPError) -> str:
+    """Give what plainly put into it."""
+    return str(getattr(error, "jupyterhub_message", error))

@@ -12,15 +12,15 @@ from uuid import uuid4
 from jupyterhub.spawner import Spawner
 from jupyterhub.utils import make_ssl_context, maybe_future
 from tornado.web import HTTPError
-from traitlets import Bool, Dict, Integer, Unicode, Union, default
-from traitlets import Callable as CallableTrait
+from traitlets import default
 
 from . import form, refusal, request
-from .answers import Server, Step
+from .answers import Offer, Server, Step
 from .client import LauncherClient, LauncherError
 from .overview import Overview
 from .patience import persist
 from .progress import Progress
+from .settings import Settings
 from .state import State
 
 # Seconds for one request of a stop: the launcher answers when the server is gone, or after them.
@@ -31,49 +31,11 @@ EARLIER, AT_MOST = 0.1, 5.0
 PROBE_TIMEOUT, PROBES = 5, 3
 
 
-class SlipwaySpawner(Spawner):  # type: ignore[misc] # JupyterHub has no types
+class SlipwaySpawner(Settings, Spawner):  # type: ignore[misc] # JupyterHub has no types
     """Starts servers through Slipway's launcher."""
 
-    launcher_url = Unicode(
-        "unix:///run/slipway/launcher.sock",
-        help="Where the launcher listens: `unix:///PATH` for a socket in the hub's pod, or `https://HOST:PORT`.",
-    ).tag(config=True)
-
-    launcher_ca = Unicode(
-        help="File with the CA that the launcher's certificate is checked with; empty: what the system trusts.",
-    ).tag(config=True)
-
-    launcher_token_file = Unicode(
-        help="""File with the token of the hub's service account, for `https://`: a projected one for the audience
-        `slipway-launcher`. It is read anew for every request.""",
-    ).tag(config=True)
-
-    hub_name = Unicode(
-        "main",
-        help="The hub's name in the cluster: the value of the pods' label `slipway.dev/hub`, which policies select by.",
-    ).tag(config=True)
-
-    namespace = Unicode(
-        help="Namespace of the servers; empty: the one that policy gives the user, else the launcher's only one.",
-    ).tag(config=True)
-
-    user_annotations = Union(
-        [CallableTrait(), Dict()],
-        default_value={},
-        help="""Further facts about the user, for policy's expressions: a dict of texts, or a function of the spawner
-        that gives one, which may be async.""",
-    ).tag(config=True)
-
-    delete_grace_period = Integer(
-        None,
-        allow_none=True,
-        help="Seconds that a server has to end when it is stopped; None: what its pod says (30 unless policy sets it).",
-    ).tag(config=True)
-
-    delete_stopped_pods = Bool(
-        True,
-        help="Whether the pod of a server that ended by itself is deleted. If not, it stays until the next start.",
-    ).tag(config=True)
+    # JupyterHub's own, a list or a function.
+    ssl_alt_names: Any
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -81,27 +43,6 @@ class SlipwaySpawner(Spawner):  # type: ignore[misc] # JupyterHub has no types
         self._progress: Progress | None = None
         self._trouble: LauncherError | None = None
         self._silent = 0
-
-    # Where the server listens within its pod is policy's to say. These only go into JUPYTERHUB_SERVICE_URL, which
-    # policy rewrites.
-
-    @default("ip")
-    def _ip_default(self) -> str:
-        return "0.0.0.0"  # noqa: S104
-
-    @default("port")
-    def _port_default(self) -> int:
-        return 8888
-
-    @default("start_timeout")
-    def _start_timeout_default(self) -> int:
-        # An image that is new on a node takes minutes.
-        return 300
-
-    @default("env_keep")
-    def _env_keep_default(self) -> list[str]:
-        # The hub's own environment is none of a pod's business.
-        return []
 
     @default("options_form")
     def _options_form_default(self) -> Callable[[Any], Any]:
@@ -138,16 +79,27 @@ class SlipwaySpawner(Spawner):  # type: ignore[misc] # JupyterHub has no types
 
     async def profiles_form(self) -> str:
         """Give the form with the profiles that policy has for this user; empty where there is nothing to choose."""
-        try:
-            profiles = await self.launcher.profiles(
-                self.user.name, self.name, groups=self._groups, user_id=self.user.id, namespace=self.namespace
-            )
-        except LauncherError as error:
-            raise refusal.of(error) from error
+        profiles = (await self._offer()).profiles
         if not profiles and self.orm_spawner:
             # What was chosen when there were profiles can't be changed any more, and would be denied forever.
             self.orm_spawner.user_options = {}
         return form.render(profiles, self.user_options or {})
+
+    async def _offer(self) -> Offer:
+        try:
+            return await self.launcher.offer(
+                self.user.name, self.name, groups=self._groups, user_id=self.user.id, namespace=self.namespace
+            )
+        except LauncherError as error:
+            raise refusal.of(error) from error
+
+    async def create_certs(self) -> dict[str, str]:
+        """Make the certificate of internal TLS, for the host name that policy gives the server."""
+        if not self.ssl_alt_names or self.ssl_alt_names == self.trusted_alt_names:
+            dns_name = (await self._offer()).dns_name
+            if dns_name:
+                self.ssl_alt_names = [*self.trusted_alt_names, f"DNS:{dns_name}"]
+        return await maybe_future(super().create_certs())  # type: ignore[no-any-return]
 
     async def start(self) -> str:
         """Start the server, and give the URL where it listens."""
@@ -325,23 +277,31 @@ class SlipwaySpawner(Spawner):  # type: ignore[misc] # JupyterHub has no types
 
     async def stop(self, now: bool = False) -> None:
         """Stop the server, and wait until its pod is gone."""
+        grace = 0 if now else self.delete_grace_period
         try:
-            await asyncio.wait_for(
-                persist(lambda: self._stop(0 if now else self.delete_grace_period), self._wait_for_launcher),
-                self.start_timeout,
-            )
+            stopped = persist(lambda: self._stop(grace), self._wait_for_launcher)
+            await asyncio.wait_for(stopped, self.start_timeout)
+            await self._check_that_it_ends()
         except asyncio.TimeoutError as error:
-            raise refusal.outage(f"The server didn't stop within {self.start_timeout} seconds") from error
+            raise self._not_stopped(refusal.outage(f"It didn't end within {self.start_timeout} seconds")) from error
         except LauncherError as error:
-            raise refusal.of(error) from error
-        if self._state.foreign and await self._answers():
-            namespace, pod = self._state.pod.split("/")
-            sentence = (
-                "KubeSpawner started this server without the label slipway.dev/hub, so only an administrator "
-                "can stop it: "
-                f"kubectl delete pod -n {namespace} {pod}"
-            )
-            raise refusal.refusal(sentence, reason="NotOurs", status=409)
+            raise self._not_stopped(refusal.of(error)) from error
+
+    def _not_stopped(self, error: HTTPError) -> HTTPError:
+        # JupyterHub takes the server for stopped, and keeps the error to itself.
+        self.log.error("The server of %s wasn't stopped: %s", self._log_name, refusal.sentence_of(error))
+        return error
+
+    async def _check_that_it_ends(self) -> None:
+        """Refuse to call a server stopped that KubeSpawner started and the launcher doesn't see."""
+        if not self._state.foreign or not await self._answers():
+            return
+        namespace, pod = self._state.pod.split("/")
+        sentence = (
+            "KubeSpawner started it without the label slipway.dev/hub, so only an administrator can stop it: "
+            f"kubectl delete pod -n {namespace} {pod}"
+        )
+        raise self._not_stopped(refusal.refusal(sentence, reason="NotOurs", status=409))
 
     async def _stop(self, grace: int | None) -> None:
         while await self.launcher.stop(self.user.name, self.name, grace=grace, wait=STOP_WAIT):

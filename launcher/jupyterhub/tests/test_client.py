@@ -127,7 +127,7 @@ async def test_questions_carry_what_they_are_about(wire):
         {"status": 202, "body": {**SERVER, "state": "Stopping"}},
         {"body": {"claims": []}},
     ]
-    await wire.client.profiles("a", "lab", groups=["x&y", "z"], user_id=7, namespace="n")
+    await wire.client.offer("a", "lab", groups=["x&y", "z"], user_id=7, namespace="n")
     assert wire.asked[0].uri.endswith("/profiles?group=x%26y&group=z&server=lab&namespace=n&userId=7")
 
     still = await wire.client.stop("a", "", grace=0, wait=30)

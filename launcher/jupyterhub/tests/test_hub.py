@@ -1,10 +1,11 @@
 """What people see of it, in a real hub."""
 
+import asyncio
 import json
 
-from jupyterhub import orm
 from prometheus_client import REGISTRY
-from world import api, person, until
+from slipway_spawner.client import LauncherClient
+from world import HubProcess, api, person, until
 
 ALICE = "/users/alice"
 
@@ -140,12 +141,21 @@ async def test_pod_that_can_not_start_fails_with_its_reason_and_is_removed(hub):
             status, page = await alice.open("/spawn-pending/alice")
     assert status == 500
     assert "The server can&#39;t start: " in page
-    assert "fail-pull" in page
+    assert "exit code 3" in page
 
     alice = spawner(hub, "alice")
     await until(lambda: gone(alice), "the end of the pod")
     # And a start after it isn't hindered.
     await start(hub, "alice", options={"profile": "small"})
+
+
+async def test_pod_that_waits_too_long_fails_with_what_it_waits_for(open_hub):
+    async with open_hub(Spawner={"start_timeout": 3}) as hub:
+        status, answer = await api(hub, "POST", ALICE + "/server", {"profile": "missing"})
+        assert status == 504
+        assert answer["message"].startswith("The server didn't start within 3 seconds: ")
+        assert "fail-pull" in answer["message"]
+        assert hub.tornado_application.settings["failure_count"] == 0
 
 
 async def gone(server):
@@ -196,24 +206,30 @@ async def test_hub_that_is_restarted_while_the_launcher_is_away_loses_nothing(op
         assert await spawner(hub, "alice").poll() is None
 
 
-async def test_hub_that_is_restarted_in_the_middle_of_a_start_finds_the_server(open_hub, launcher):
-    async with open_hub() as hub:
-        hub.tornado_application.settings["slow_spawn_timeout"] = 0
-        await api(hub, "POST", "/users/bob")
-        await api(hub, "POST", "/users/bob/server", {"profile": "slow"})
-        bob = spawner(hub, "bob")
+async def test_hub_that_is_killed_in_the_middle_of_a_start_finds_the_server(launcher, tmp_path):
+    asked = LauncherClient(launcher.url, hub="main")
+    hub = HubProcess(tmp_path, launcher.url)
+    await hub.start()
+    await hub.api("POST", "/users/bob")
+    start = asyncio.ensure_future(hub.api("POST", "/users/bob/server", {"profile": "slow"}))
 
-        async def there():
-            return not await gone(bob)
+    async def pending():
+        server = await asked.get("bob", "")
+        return server and server.state == "Pending"
 
-        await until(there, "the pod")
-        # As a process that is killed: it neither stops the server nor notes that it started.
-        database = (hub.db.get_bind().url.database, open(hub.db.get_bind().url.database, "rb").read())
-    with open(database[0], "wb") as file:
-        file.write(database[1])
-    async with open_hub() as hub:
-        after = await running(hub, "bob")
-        assert after.server.url == f"http://127.0.0.1:{launcher.port}/user/bob/"
+    await until(pending, "the pod")
+    await hub.kill()
+    await asyncio.gather(start, return_exceptions=True)
+
+    await hub.start()
+
+    async def ready():
+        _, bob = await hub.api("GET", "/users/bob")
+        return bob["servers"].get("", {}).get("ready")
+
+    await until(ready, "bob's server", timeout=60)
+    await hub.kill()
+    assert (await asked.get("bob", "")).state == "Running"
 
 
 async def test_launcher_that_is_away_is_waited_for(hub, launcher):
@@ -283,10 +299,13 @@ async def test_server_with_a_home_of_its_own_keeps_its_name(hub):
     assert "lab" in lab.user.orm_spawners
 
 
-async def test_tokens_reach_the_launcher_and_no_log(hub, caplog):
+async def test_token_of_the_server_is_in_no_log_and_in_no_state(hub):
     server = await start(hub, "alice")
     token = server.api_token
     assert len(token) > 20
-    assert token not in caplog.text
+    await server.user.stop()
+    logged = "\n".join(hub.logged)
+    assert "User alice took" in logged
+    assert "Finished stopping alice" in logged
+    assert token not in logged
     assert token not in json.dumps(server.get_state())
-    assert hub.db.query(orm.Spawner).first() is not None

@@ -2,8 +2,12 @@
 
 import asyncio
 import json
+import logging
+import os
 import socket
+import sys
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import aiohttp
 from jupyterhub import __version__
@@ -52,16 +56,20 @@ class Hub(JupyterHub):
     def load_config_file(self, *_args, **_kwargs):
         pass
 
-    def init_logging(self):
-        super().init_logging()
-        self.log.propagate = True
-        self.log.handlers.clear()
+    def _configure_logging(self):
+        # The logs of the hub and its spawners, as lines.
+        self.logged = []
+        handler = logging.Handler()
+        handler.emit = lambda record: self.logged.append(handler.format(record))
+        for name in ("Hub", "traitlets"):
+            logger = logging.getLogger(name)
+            logger.handlers[:] = [handler]
+            logger.setLevel(logging.DEBUG)
+            logger.disabled = False
 
 
-@asynccontextmanager
-async def running_hub(folder, **settings):
-    """Run a hub. Its database is the folder's, and its servers go on when it ends, so the next one finds them."""
-    port = free_port()
+def settings(folder, port, **more):
+    """Give the configuration of a hub whose database is in the folder."""
     config = Config(
         {
             "Authenticator": {"allow_all": True, "admin_users": {"admin"}},
@@ -79,7 +87,6 @@ async def running_hub(folder, **settings):
                 "last_activity_interval": 0,
                 "service_check_interval": 0,
                 "init_spawners_timeout": -1,
-                "template_vars": {},
                 "services": [{"name": "tests", "api_token": ADMIN_TOKEN}],
                 "load_roles": [
                     {"name": "tests", "services": ["tests"], "scopes": ["admin:users", "admin:servers", "admin:groups"]}
@@ -89,10 +96,15 @@ async def running_hub(folder, **settings):
             "Spawner": {"poll_interval": 0, "http_timeout": 5},
         }
     )
-    for section, values in settings.items():
+    for section, values in more.items():
         config[section].merge(values)
-    hub = Hub(config=config)
-    hub.tornado_settings = {"slow_spawn_timeout": 10}
+    return config
+
+
+@asynccontextmanager
+async def running_hub(folder, **more):
+    """Run a hub. Its servers go on when it ends, and the next one of the same folder finds them."""
+    hub = Hub(config=settings(folder, free_port(), **more))
     await hub.initialize([])
     await hub.start()
     try:
@@ -104,6 +116,39 @@ async def running_hub(folder, **settings):
         hub.http_server.stop()
         await hub.http_server.close_all_connections()
         hub.db.close()
+
+
+class HubProcess:
+    """A hub in a process of its own, which can be killed."""
+
+    def __init__(self, folder, launcher_url):
+        self.port = free_port()
+        self._config = folder / "jupyterhub_config.py"
+        self._config.write_text(
+            f"from world import settings\n"
+            f"c.merge(settings({str(folder)!r}, {self.port}, SlipwaySpawner={{'launcher_url': {launcher_url!r}}}))\n"
+        )
+
+    async def start(self):
+        paths = os.pathsep.join(str(p) for p in (Path(__file__).parent, Path(__file__).parents[1]))
+        self._process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "jupyterhub", "-f", str(self._config)), env={**os.environ, "PYTHONPATH": paths}
+        )
+
+        async def answers():
+            try:
+                return (await self.api("GET", "/"))[0] == 200
+            except aiohttp.ClientError:
+                return False
+
+        await until(answers, "the hub", timeout=60)
+
+    async def api(self, method, path, body=None):
+        return await call(f"http://127.0.0.1:{self.port}/hub/api{path}", method, body)
+
+    async def kill(self):
+        self._process.kill()
+        await self._process.wait()
 
 
 class Person:
@@ -148,10 +193,14 @@ async def person(hub, name):
 
 async def api(hub, method, path, body=None):
     """Call the hub's REST API with all rights, and give status and answer."""
+    return await call(hub.hub.api_url.rstrip("/") + path, method, body)
+
+
+async def call(url, method, body=None):
     headers = {"Authorization": f"token {ADMIN_TOKEN}"}
     async with (
         aiohttp.ClientSession(headers=headers) as session,
-        session.request(method, hub.hub.api_url.rstrip("/") + path, json=body) as answer,
+        session.request(method, url, json=body) as answer,
     ):
         if answer.content_type == "application/json":
             return answer.status, await answer.json()
@@ -171,11 +220,16 @@ async def notebooks(port):
     """Serve what the pods of the toy kubelet would, all at one address."""
     server = httpserver.HTTPServer(web.Application([(r"/user/.*", Notebook)]))
     server.listen(port, address="127.0.0.1")
+
+    async def silence():
+        server.stop()
+        await server.close_all_connections()
+
+    server.silence = silence
     try:
         yield server
     finally:
-        server.stop()
-        await server.close_all_connections()
+        await silence()
 
 
 async def until(condition, what, timeout=20):

@@ -22,6 +22,11 @@
   resources: [secrets]
   verbs:
     - create # to pass on the environment that the hub gives a server
+# Those where it has the right, each by its name: a policy is for a server by the labels of its namespace.
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs:
+    - get # to show the profiles of the policies there
 # What a server can be started with.
 - apiGroups: [slipway.dev]
   resources: [spawnpolicies]

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"syscall"
 
-	"k8s.io/client-go/rest"
 )
 
 // serviceRange is where Services get their addresses from; the first one is

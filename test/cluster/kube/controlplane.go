@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
-
 )
 
 // serviceRange is where Services get their addresses from; the first one is

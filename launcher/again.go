@@ -142,6 +142,9 @@ func explainSecret(err error, pod *corev1.Pod) error {
 	return fmt.Errorf("create the Secret with the environment of pod %s/%s: %w", pod.Namespace, pod.Name, Explain(err))
 }
 
+// noDefaultAccount is what the API server's admission says of a pod in a namespace that was made just now.
+const noDefaultAccount = `serviceaccount "default" not found`
+
 // refusedFor knows the refusals that somebody can do something about; nil for others.
 func refusedFor(err error, namespace string) error {
 	status, ok := errors.AsType[*apierrors.StatusError](err)
@@ -155,6 +158,9 @@ func refusedFor(err error, namespace string) error {
 	switch {
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
 		return fails("namespace %s is being deleted, so no server can start there", namespace)
+	case apierrors.IsForbidden(err) && strings.Contains(said, noDefaultAccount):
+		// A controller makes it a moment after the namespace; without err, the start is tried again.
+		return &Failure{Message: "namespace " + namespace + " is new, and has no service account yet"}
 	case apierrors.IsForbidden(err) && strings.Contains(said, "exceeded quota"):
 		return fails("the quota of namespace %s is used up: %s; stop another server there, or have the quota raised", namespace, quotaIn(said))
 	case apierrors.IsForbidden(err) && strings.Contains(said, "failed quota"):

@@ -238,5 +238,7 @@ func (l *Launcher) Profiles(ctx context.Context, req Request) (*Offer, error) {
 	if len(denials) > 0 {
 		return nil, deniedBy(denials)
 	}
-	return &Offer{Profiles: offered}, nil
+	// Why there is no name, the start is going to say.
+	names, _ := set.names(l.input(&req, at))
+	return &Offer{Profiles: offered, DNS: names.DNS}, nil
 }

@@ -98,6 +98,9 @@ type Step struct {
 type Offer struct {
 	// Profiles in their order; none where there is nothing to choose.
 	Profiles []policy.Offered
+	// DNS is the host name that the server is going to have, for the certificate of internal TLS, which a hub makes before the start;
+	// empty where policy has no name for it.
+	DNS string
 }
 
 // Claim is a home, or another claim of a user.

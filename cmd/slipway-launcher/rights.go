@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
+	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -25,18 +27,36 @@ type rights struct {
 	reader     client.Reader
 	writer     client.Writer
 	namespaces []string // "" stands for all
-	log        logr.Logger
+	// tokens: hubs come in by token, about which the API server is asked.
+	tokens bool
+	log    logr.Logger
 
 	// missing is nil before the first answer.
 	missing atomic.Pointer[error]
 }
 
-func newRights(reader client.Reader, writer client.Writer, namespaces []string, log logr.Logger) *rights {
+func newRights(reader client.Reader, writer client.Writer, o *options, log logr.Logger) *rights {
+	namespaces := o.namespaces
 	if len(namespaces) == 0 {
 		namespaces = []string{metav1.NamespaceAll}
 	}
-	return &rights{reader: reader, writer: writer, namespaces: namespaces, log: log}
+	return &rights{reader: reader, writer: writer, namespaces: namespaces, tokens: o.bindAddress != "", log: log}
 }
+
+// right is one verb on one resource.
+type right struct{ verb, group, resource string }
+
+func (r right) String() string { return r.verb + " " + r.resource }
+
+var (
+	inEachNamespace = []right{
+		{"create", "", "pods"}, {"get", "", "pods"}, {"list", "", "pods"}, {"watch", "", "pods"}, {"delete", "", "pods"},
+		{"create", "", "secrets"},
+		{"watch", v1alpha1.GroupVersion.Group, "spawnpolicies"},
+	}
+	inTheCluster = []right{{"watch", v1alpha1.GroupVersion.Group, "clusterspawnpolicies"}}
+	forTokens    = []right{{"create", authenticationv1.GroupName, "tokenreviews"}}
+)
 
 // Start asks until nothing is missing.
 func (r *rights) Start(ctx context.Context) error {
@@ -71,9 +91,13 @@ func (r *rights) Ready(*http.Request) error {
 
 // ask gives all that is missing at once.
 func (r *rights) ask(ctx context.Context) error {
-	missing := []error{r.list(ctx, "ClusterSpawnPolicy", metav1.NamespaceAll)}
+	// To list them finds out, too, whether the cluster has such objects.
+	missing := []error{r.list(ctx, "ClusterSpawnPolicy", metav1.NamespaceAll), r.all(ctx, inTheCluster, metav1.NamespaceAll)}
+	if r.tokens {
+		missing = append(missing, r.all(ctx, forTokens, metav1.NamespaceAll))
+	}
 	for _, namespace := range r.namespaces {
-		missing = append(missing, r.list(ctx, "SpawnPolicy", namespace), r.createPods(ctx, namespace))
+		missing = append(missing, r.list(ctx, "SpawnPolicy", namespace), r.all(ctx, inEachNamespace, namespace))
 	}
 	return errors.Join(missing...)
 }
@@ -87,17 +111,24 @@ func (r *rights) list(ctx context.Context, kind, namespace string) error {
 	return nil
 }
 
-func (r *rights) createPods(ctx context.Context, namespace string) error {
-	review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
-		ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: namespace, Verb: "create", Resource: "pods"},
-	}}
-	if err := r.writer.Create(ctx, review); err != nil {
-		return fmt.Errorf("ask whether pods may be created in %s: %w", named(namespace), err)
+// all names those of the rights that this account doesn't have.
+func (r *rights) all(ctx context.Context, needed []right, namespace string) error {
+	var missing []string
+	for _, n := range needed {
+		review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
+			ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: namespace, Verb: n.verb, Group: n.group, Resource: n.resource},
+		}}
+		if err := r.writer.Create(ctx, review); err != nil {
+			return fmt.Errorf("ask whether this account may %s in %s: %w", n, named(namespace), err)
+		}
+		if !review.Status.Allowed {
+			missing = append(missing, n.String())
+		}
 	}
-	if !review.Status.Allowed {
-		return fmt.Errorf("this account may not create pods in %s; grant it that, or say with --namespace where it may", named(namespace))
+	if len(missing) == 0 {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("this account may not %s in %s; grant it that, or say with --namespace where it may", strings.Join(missing, ", "), named(namespace))
 }
 
 func named(namespace string) string {

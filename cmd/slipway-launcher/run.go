@@ -78,7 +78,7 @@ func newManager(ctx context.Context, cluster *rest.Config, launch *launcher.Laun
 		return nil, fmt.Errorf("set up the launcher: %w", err)
 	}
 	// The reader has no cache: the launcher has its own.
-	rights := newRights(mgr.GetAPIReader(), mgr.GetClient(), o.namespaces, log)
+	rights := newRights(mgr.GetAPIReader(), mgr.GetClient(), o, log)
 	err = errors.Join(
 		mgr.Add(rights),
 		mgr.AddHealthzCheck("ping", healthz.Ping),

@@ -26,8 +26,8 @@ const (
 	// A client that sends its headers by drops would hold a connection for ever.
 	headerTime = 10 * time.Second
 	idleTime   = 2 * time.Minute
-	// maxHeaders is far above a token and what proxies add.
-	maxHeaders = 64 << 10
+	// maxHeaders has room for a thousand groups in a query.
+	maxHeaders = 1 << 20
 	// socketMode: the owner and the group of the folder that hub and launcher share.
 	socketMode = 0o660
 )

@@ -170,6 +170,9 @@ func TestStartHandsEverythingOn(t *testing.T) {
 		Timeout: 90 * time.Second,
 	}, l.request)
 
+	ask(t, handler(t, l), http.MethodPut, "/v1/hubs/main/users/alice/server", `{"startId": "s", "userId": 7.0, "timeoutSeconds": 9e1}`)
+	assert.Equal(t, int64(7), *l.request.UserID)
+	assert.Equal(t, 90*time.Second, l.request.Timeout)
 	ask(t, handler(t, l), http.MethodPut, "/v1/hubs/main/users/alice/server", `{"startId": "s", "groups": null, "userId": null, "env": null}`)
 	assert.Equal(t, launcher.Request{Key: launcher.Key{Hub: "main", User: "alice"}, StartID: "s"}, l.request, "null is left out")
 }
@@ -236,9 +239,9 @@ func TestProfilesAreThoseOfTheUser(t *testing.T) {
 	assert.JSONEq(t, `{"profiles":[]}`, body)
 	assert.Equal(t, launcher.Request{Key: launcher.Key{Hub: "main", User: "alice"}}, l.request)
 
-	l.offer.Profiles = []policy.Offered{{Slug: "gpu", DisplayName: "GPU", Default: true}}
+	l.offer = launcher.Offer{Profiles: []policy.Offered{{Slug: "gpu", DisplayName: "GPU", Default: true}}, DNS: "jupyter-alice--gpu.research"}
 	_, body = ask(t, handler(t, l), http.MethodGet, "/v1/hubs/main/users/alice/profiles?group=a%2Cb&group=c&server=gpu&namespace=research&userId=0", "")
-	assert.JSONEq(t, `{"profiles":[{"slug":"gpu","displayName":"GPU","default":true}]}`, body)
+	assert.JSONEq(t, `{"profiles":[{"slug":"gpu","displayName":"GPU","default":true}],"dnsName":"jupyter-alice--gpu.research"}`, body)
 	assert.Equal(t, launcher.Request{
 		Key: launcher.Key{Hub: "main", User: "alice", Name: "gpu"}, Namespace: "research", Groups: []string{"a,b", "c"}, UserID: new(int64(0)),
 	}, l.request)

@@ -39,6 +39,9 @@ func configuration() huma.Config {
 	}
 }
 
+// maxGroup is as long as JupyterHub's names of groups can be.
+const maxGroup = 255
+
 // describe adds what types can't say.
 func describe(document *huma.OpenAPI) {
 	start := document.Components.Schemas.Map()["Start"]
@@ -50,7 +53,9 @@ func describe(document *huma.OpenAPI) {
 	start.Properties["files"].Extensions = map[string]any{"propertyNames": map[string]any{"enum": tlsFiles}}
 	for _, param := range document.Paths[profilesPath].Get.Parameters {
 		if param.Name == "group" {
-			param.Schema.Items.MinLength = new(1) // strictQuery sees to it
+			param.Schema.Items.MinLength = new(1) // strictQuery sees to it, and huma to the other
+			param.Schema.Items.MaxLength = new(maxGroup)
+			param.Schema.Items.PrecomputeMessages()
 		}
 	}
 }

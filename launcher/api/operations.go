@@ -41,13 +41,13 @@ const (
 
 // OfHub is in the path of every operation.
 type OfHub struct {
-	Hub string `path:"hub" doc:"The hub; the caller must speak for it." example:"main" maxLength:"63"`
+	Hub string `path:"hub" doc:"The hub; the caller must speak for it." example:"main" maxLength:"63" minLength:"1"`
 }
 
 // OfUser is in the path of what concerns a user, and of a user's default server.
 type OfUser struct {
 	OfHub
-	User string `path:"user" doc:"The unescaped user name, percent-encoded." example:"alice" maxLength:"255"`
+	User string `path:"user" doc:"The unescaped user name, percent-encoded." example:"alice" maxLength:"255" minLength:"1"`
 }
 
 func (o *OfUser) key() launcher.Key { return launcher.Key{Hub: o.Hub, User: o.User} }
@@ -55,7 +55,7 @@ func (o *OfUser) key() launcher.Key { return launcher.Key{Hub: o.Hub, User: o.Us
 // OfNamed is in the path of what concerns a named server.
 type OfNamed struct {
 	OfUser
-	Name string `path:"name" doc:"The server's unescaped name, percent-encoded." example:"gpu" maxLength:"255"`
+	Name string `path:"name" doc:"The server's unescaped name, percent-encoded." example:"gpu" maxLength:"255" minLength:"1"`
 }
 
 func (o *OfNamed) key() launcher.Key { return launcher.Key{Hub: o.Hub, User: o.User, Name: o.Name} }
@@ -80,6 +80,7 @@ var problems = map[int]string{
 	http.StatusBadRequest:          "The request can't be read (BadRequest).",
 	http.StatusUnauthorized:        "No token, or one that the cluster doesn't take (Unauthenticated).",
 	http.StatusForbidden:           "The caller doesn't speak for this hub (HubNotAllowed).",
+	http.StatusNotFound:            "The API has no such path (NoSuchPath), as where a name in it is empty.",
 	http.StatusUnprocessableEntity: "The request isn't what this description allows (Invalid).",
 	http.StatusInternalServerError: "The launcher's own failure (InternalError).",
 	http.StatusServiceUnavailable:  "The API server can't be reached (ClusterUnavailable), or the launcher doesn't know the servers yet (NotReady).",

@@ -47,7 +47,7 @@ func (h *Handler) registerServers() {
 	server := reflect.TypeFor[Server]()
 
 	get := h.operation(idGet, http.MethodGet, defaultPath, "A server", http.StatusOK, map[int]string{
-		http.StatusNotFound: "No pod of this server is there (NotFound).",
+		http.StatusNotFound: "No pod of this server is there (NotFound), or the API has no such path (NoSuchPath).",
 	})
 	huma.Register(h.api, get, func(ctx context.Context, in *OfUser) (*answered[*Server], error) { return h.get(ctx, in.key()) })
 	huma.Register(h.api, named(get), func(ctx context.Context, in *OfNamed) (*answered[*Server], error) { return h.get(ctx, in.key()) })

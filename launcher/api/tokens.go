@@ -30,6 +30,8 @@ const (
 	maxKnown = 4096
 	// reviewTimeout bounds the question.
 	reviewTimeout = 10 * time.Second
+	// maxReviews bounds how many questions there are at once: whoever reaches the port can make up tokens.
+	maxReviews = 16
 )
 
 // Tokens takes whom the API server knows by a bearer token that is made for Audience. It may be used by many goroutines at once.
@@ -39,6 +41,7 @@ type Tokens struct {
 	now      func() time.Time
 
 	asking singleflight.Group
+	room   chan struct{}
 	mu     sync.Mutex
 	known  map[[sha256.Size]byte]verdict
 }
@@ -57,7 +60,7 @@ func NewTokens(reviews authenticationclient.TokenReviewInterface, accounts map[s
 		namespace, name, _ := strings.Cut(account, "/")
 		hubs["system:serviceaccount:"+namespace+":"+name] = slices.Clone(of)
 	}
-	return &Tokens{reviews: reviews, accounts: hubs, now: time.Now, known: map[[sha256.Size]byte]verdict{}}
+	return &Tokens{reviews: reviews, accounts: hubs, now: time.Now, room: make(chan struct{}, maxReviews), known: map[[sha256.Size]byte]verdict{}}
 }
 
 // Caller is part of Callers. An account that isn't listed is known, and speaks for no hub.
@@ -102,6 +105,12 @@ func (t *Tokens) user(ctx context.Context, token string) (string, error) {
 }
 
 func (t *Tokens) review(ctx context.Context, token string) (string, error) {
+	select {
+	case t.room <- struct{}{}:
+		defer func() { <-t.room }()
+	case <-ctx.Done():
+		return "", fmt.Errorf("too many tokens are being asked about: %w", ctx.Err())
+	}
 	review, err := t.reviews.Create(ctx, &authenticationv1.TokenReview{
 		Spec: authenticationv1.TokenReviewSpec{Token: token, Audiences: []string{Audience}},
 	}, metav1.CreateOptions{})

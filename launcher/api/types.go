@@ -44,19 +44,19 @@ type Servers struct {
 type Start struct {
 	StartID         string            `json:"startId"                   doc:"Tells this start from every other of the server: the same one twice is one start, and another one replaces the server that is there, since its environment may be new." example:"0f8e2a34-51a0-4d0c-8f8e-5d2b8b0f6a11" maxLength:"256" minLength:"1"`
 	Namespace       string            `json:"namespace,omitempty"       doc:"Where to make the pod; left out: where policy says, else the launcher's only namespace."                                                                                maxLength:"63"                                 pattern:"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"`
-	UserID          *int64            `json:"userId,omitempty"          doc:"The hub's own number of the user."`
+	UserID          *whole            `json:"userId,omitempty"          doc:"The hub's own number of the user."`
 	Groups          []string          `json:"groups,omitempty"          doc:"Groups that the user is in."                                                                                                                                            maxItems:"10000"`
 	Profile         string            `json:"profile,omitempty"         doc:"Slug of the profile; left out: the default one."                                                                                                                        example:"gpu"                                  maxLength:"253"`
 	Options         map[string]string `json:"options,omitempty"         doc:"The profile's options: name to choice, or NAME--unlisted-choice to what the user typed."`
 	UserAnnotations map[string]string `json:"userAnnotations,omitempty" doc:"Further facts about the user, for policy's expressions."`
 	Env             map[string]string `json:"env,omitempty"             doc:"The hub's environment, of which policy lets some pass. It goes into a Secret; with files at most 900 KiB."`
 	Files           map[string]string `json:"files,omitempty"           doc:"The hub's TLS files for the server: ssl.key, ssl.crt, notebooks-ca_trust.crt."`
-	TimeoutSeconds  int               `json:"timeoutSeconds,omitempty"  doc:"Bounds this start, waiting for an old pod to end included; left out: five minutes."                                                                                     maximum:"3600"                                 minimum:"1"`
+	TimeoutSeconds  whole             `json:"timeoutSeconds,omitempty"  doc:"Bounds this start, waiting for an old pod to end included; left out: five minutes."                                                                                     maximum:"3600"                                 minimum:"1"`
 }
 
 func (s *Start) request(k launcher.Key) launcher.Request {
 	return launcher.Request{
-		Key: k, StartID: s.StartID, Namespace: s.Namespace, UserID: s.UserID, Groups: s.Groups, Profile: s.Profile, Options: s.Options,
+		Key: k, StartID: s.StartID, Namespace: s.Namespace, UserID: (*int64)(s.UserID), Groups: s.Groups, Profile: s.Profile, Options: s.Options,
 		UserAnnotations: s.UserAnnotations, Env: s.Env, Files: s.Files, Timeout: time.Duration(s.TimeoutSeconds) * time.Second,
 	}
 }
@@ -77,6 +77,7 @@ func stepOf(s launcher.Step) Step {
 // Profiles are those that a user may choose from.
 type Profiles struct {
 	Profiles []policy.Offered `json:"profiles" doc:"In their order; none where there is nothing to choose."`
+	DNSName  string           `json:"dnsName,omitempty" doc:"The host name that the server is going to have, for the certificate of internal TLS." example:"jupyter-alice.research.svc.cluster.local"`
 }
 
 // Claim is a home, or another claim of a user.

@@ -24,6 +24,7 @@ func e2eFullSuites() []suite {
 		},
 		withTags("Certificates by cert-manager, on an API server", "certificates.xml", "full", "./test/certificates"),
 		withTags("Metrics by Prometheus, on an API server", "observability.xml", "full", "./test/observability"),
+		withTags("The launcher's API, by schemathesis", "schemathesis.xml", "full", "./test/schemathesis"),
 		withTags("The node itself", "node.xml", "e2e", "./test/cluster/kube"),
 		withTags("The whole product on a real node, with cert-manager and Prometheus", "e2e.xml", "e2e,full", "./test/e2e"),
 	)
@@ -51,6 +52,20 @@ func nodePreparations() []suite {
 			needed: true,
 			command: func(string) []string {
 				return []string{"go", "tool", "-modfile=tools/helm/go.mod", "helm", "version"}
+			},
+		},
+		{
+			name:   "images of JupyterHub and of a notebook server: minutes the first time",
+			needed: true,
+			command: func(string) []string {
+				return []string{"python3", "test/images/build.py", "dist/jupyter.tar"}
+			},
+		},
+		{
+			name:   "what drives a browser",
+			needed: true,
+			command: func(string) []string {
+				return []string{"python3", "tools/pyenv.py", "test/e2e/browser/requirements.txt"}
 			},
 		},
 		{

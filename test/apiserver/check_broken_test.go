@@ -337,6 +337,39 @@ var brokenRights = []broken{
 		},
 	},
 	{
+		name: "a launcher that doesn't see labels",
+		how: func(t *testing.T, s *site) {
+			s.change(t, "role", hubNS, "hub", `[{"op":"remove","path":"/rules/2"}]`)
+		},
+		want: check.Finding{
+			Severity: check.Wrong, Check: "launcher rights", Object: "ServiceAccount jupyter/hub", Message: "may not get namespaces in namespace research",
+			Mend: "--verb=get --resource=namespaces --namespace research",
+		},
+	},
+	{
+		name: "a launcher that creates any namespace",
+		how: func(t *testing.T, s *site) {
+			s.grant(t, "jupyter", "hub", rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"namespaces"}, Verbs: []string{"create"}})
+		},
+		want: check.Finding{
+			Severity: check.Wrong, Check: "launcher rights", Object: "ServiceAccount jupyter/hub",
+			Message: "may create namespaces, by whose labels policies are selected, and ValidatingAdmissionPolicy slipway-launcher-namespaces isn't there",
+			Mend:    "set the chart's values launcher.userNamespaces to true and launcher.userNamespacePolicy",
+		},
+	},
+	{
+		name: "users' namespaces that nobody makes",
+		how: func(t *testing.T, s *site) {
+			s.put(t, `{"apiVersion":"slipway.dev/v1alpha1","kind":"ClusterSpawnPolicy","metadata":{"name":"own"},"spec":{"namespaceSelector":{"matchLabels":{"kind":"user"}},
+				"launchers":[{"serviceAccount":{"namespace":"jupyter","name":"hub"}}],"defaults":{"enableUserNamespaces":true,"userNamespaceLabels":{"kind":"user"}}}}`)
+		},
+		want: check.Finding{
+			Severity: check.Note, Check: "launcher rights", Object: "ServiceAccount jupyter/hub",
+			Message: "may not create namespaces: those that ClusterSpawnPolicy own gives users have to be there", Mend: "launcher.userNamespacePolicy",
+		},
+		alsoAlarms: []string{"policies"},
+	},
+	{
 		name: "a launcher that may do everything",
 		how: func(t *testing.T, s *site) {
 			s.grant(t, "jupyter", "hub", rbacv1.PolicyRule{APIGroups: []string{"*"}, Resources: []string{"*"}, Verbs: []string{"*"}})

@@ -153,6 +153,7 @@ func (s *site) makeHub(t *testing.T) {
 	_, roleErr := s.Admin.RbacV1().Roles(hubNS).Create(t.Context(), &rbacv1.Role{ObjectMeta: named, Rules: []rbacv1.PolicyRule{
 		{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"create", "get", "list", "watch", "delete"}},
 		{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"create"}},
+		{APIGroups: []string{""}, Resources: []string{"namespaces"}, Verbs: []string{"get"}},
 	}}, metav1.CreateOptions{})
 	_, bindErr := s.Admin.RbacV1().RoleBindings(hubNS).Create(t.Context(), &rbacv1.RoleBinding{
 		ObjectMeta: named, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "hub"},

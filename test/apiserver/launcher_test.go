@@ -26,49 +26,81 @@ import (
 // The launcher's program as a pod runs it: it says which rights it lacks, is ready once it has them, and ends on SIGTERM.
 func TestTheLauncherIsReadyWithItsRightsAlone(t *testing.T) {
 	w := world.ForTest(t)
-	ports, err := world.FreePorts(2)
-	require.NoError(t, err)
-	program := filepath.Join(t.TempDir(), "slipway-launcher")
-	built, err := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", program, "github.com/slipway-hub/slipway/cmd/slipway-launcher").CombinedOutput()
-	require.NoError(t, err, "%s", built)
 	ns := w.Namespace(t)
-	cmd := exec.CommandContext(t.Context(), program, "--kubeconfig", accountFile(t, w, ns, "launcher"), "--namespace", ns, "--drain-delay", "0s",
-		"--health-probe-bind-address", fmt.Sprintf("127.0.0.1:%d", ports[0]), "--metrics-bind-address", fmt.Sprintf("127.0.0.1:%d", ports[1]))
-	stderr, err := cmd.StderrPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	log := bufio.NewReader(stderr)
-
+	l := startLauncher(t, accountFile(t, w, ns, "launcher"), "--namespace", ns, "--socket", filepath.Join(t.TempDir(), "s"), "--hub", "main")
 	policies := rbacv1.PolicyRule{
 		APIGroups: []string{v1alpha1.GroupVersion.Group}, Resources: []string{"spawnpolicies", "clusterspawnpolicies"}, Verbs: []string{"list"},
 	}
-	pods := rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"create"}}
-	noPods := "this account may not create pods in namespace " + ns
-	said := awaitLine(t, log, "not ready")
-	assert.Contains(t, said, noPods)
+	missing := "this account may not create pods, get pods, list pods, watch pods, delete pods, create secrets, watch spawnpolicies in namespace " + ns
+	said := awaitLine(t, l.log, "not ready")
+	assert.Contains(t, said, missing)
 	assert.Contains(t, said, "list SpawnPolicy objects in namespace "+ns)
 	assert.Contains(t, said, "list ClusterSpawnPolicy objects in every namespace")
-	assert.Equal(t, http.StatusInternalServerError, statusAt(t, ports[0], "readyz"))
-	assert.Equal(t, http.StatusOK, statusAt(t, ports[0], "healthz"))
+	assert.Contains(t, said, "watch clusterspawnpolicies in every namespace")
+	assert.NotContains(t, said, "tokenreviews", "nobody comes in by token")
+	assert.Equal(t, http.StatusInternalServerError, statusAt(t, l.health, "readyz"))
+	assert.Equal(t, http.StatusOK, statusAt(t, l.health, "healthz"))
 	require.NoError(t, w.Grant(t.Context(), "policies-"+ns, ns, "launcher", []rbacv1.PolicyRule{policies}))
-	for strings.Contains(said, "list ") {
-		said = awaitLine(t, log, "not ready")
+	for strings.Contains(said, "list SpawnPolicy") || strings.Contains(said, "list ClusterSpawnPolicy") {
+		said = awaitLine(t, l.log, "not ready")
 	}
-	assert.Contains(t, said, noPods)
-	require.NoError(t, w.Grant(t.Context(), "pods-"+ns, ns, "launcher", []rbacv1.PolicyRule{pods}))
-	awaitLine(t, log, `"ready"`)
-	require.NoError(t, world.Eventually(t.Context(), func() error {
-		if status := statusAt(t, ports[0], "readyz"); status != http.StatusOK {
-			return fmt.Errorf("status %d", status)
-		}
-		return nil
-	}))
-	assert.Equal(t, http.StatusOK, statusAt(t, ports[1], "metrics"))
+	assert.Contains(t, said, missing)
+	require.NoError(t, w.Grant(t.Context(), "rest-"+ns, ns, "launcher", launcherRights(t).Everywhere))
+	awaitLine(t, l.log, `"ready"`)
+	l.await(t, http.StatusOK)
+	assert.Equal(t, http.StatusOK, statusAt(t, l.metrics, "metrics"))
+	l.stop(t)
+}
 
-	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
-	rest, err := io.ReadAll(log)
+// launcherProgram is a running slipway-launcher.
+type launcherProgram struct {
+	cmd             *exec.Cmd
+	log             *bufio.Reader
+	health, metrics int
+}
+
+func startLauncher(t *testing.T, kubeconfig string, args ...string) *launcherProgram {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "slipway-launcher")
+	built, err := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", path, "github.com/slipway-hub/slipway/cmd/slipway-launcher").CombinedOutput()
+	require.NoError(t, err, "%s", built)
+	ports, err := world.FreePorts(2)
 	require.NoError(t, err)
-	assert.NoError(t, cmd.Wait(), "a clean end is exit code 0\n%s", rest)
+	p := &launcherProgram{health: ports[0], metrics: ports[1]}
+	p.cmd = exec.CommandContext(t.Context(), path, append([]string{
+		"--kubeconfig", kubeconfig, "--drain-delay", "0s",
+		"--health-probe-bind-address", fmt.Sprintf("127.0.0.1:%d", p.health), "--metrics-bind-address", fmt.Sprintf("127.0.0.1:%d", p.metrics),
+	}, args...)...)
+	stderr, err := p.cmd.StderrPipe()
+	require.NoError(t, err)
+	require.NoError(t, p.cmd.Start())
+	p.log = bufio.NewReader(stderr)
+	return p
+}
+
+// await waits until readiness answers like this.
+func (p *launcherProgram) await(t *testing.T, status int) {
+	t.Helper()
+	require.NoError(t, world.Eventually(t.Context(), func() error {
+		answer, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/readyz", p.health))
+		if err != nil {
+			return err // it doesn't listen yet
+		}
+		if answer.StatusCode != status {
+			err = fmt.Errorf("status %d", answer.StatusCode)
+		}
+		return errors.Join(err, answer.Body.Close())
+	}))
+}
+
+// stop ends it as kubelet does, and gives the rest of its log.
+func (p *launcherProgram) stop(t *testing.T) string {
+	t.Helper()
+	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
+	rest, err := io.ReadAll(p.log)
+	require.NoError(t, err)
+	assert.NoError(t, p.cmd.Wait(), "a clean end is exit code 0\n%s", rest)
+	return string(rest)
 }
 
 // accountFile makes a service account without rights, and a kubeconfig with its token.

@@ -60,8 +60,8 @@ func TestEveryRightOfTheLauncherIsAccountedFor(t *testing.T) {
 
 		"create secrets":      theLaunchersAPI,
 		"create tokenreviews": theLaunchersAPI,
-		"create namespaces":   theLaunchersAPI,
-		"get namespaces":      theLaunchersAPI,
+		"create namespaces":   TestEveryRightThatAUsersNamespaceTakesIsNeeded,
+		"get namespaces":      TestEveryRightThatAUsersNamespaceTakesIsNeeded,
 	}
 	granted := sets.New[string]()
 	for _, right := range launcherRights(t).Each() {

@@ -36,6 +36,7 @@ func main() {
 	flags.BoolVar(&o.Node, "node", command == "up", "a node too, which runs pods")
 	flags.BoolVar(&o.Scheduler, "scheduler", false, "start kube-scheduler without a node too")
 	flags.BoolVar(&o.ControllerManager, "controller-manager", false, "start kube-controller-manager without a node too")
+	flags.IntVar(&o.FakeNodes, "fake-nodes", 0, "`number` of nodes by kwok, on which pods only say that they run")
 	full := flags.Bool("full", false, "with build: cert-manager and Prometheus too")
 	flags.StringVar(&o.LogDir, "log-dir", "", "`folder` for the logs, kept afterwards (default: removed with the cluster)")
 	flags.Func("image", "`tar` of an image for the node; may be repeated", func(path string) error {

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Installs what a node needs from Debian and doesn't find on this machine. The rest is compiled from Go modules.
+# Installs what a node, the images on it (mmdebstrap) and a browser need from Debian and don't find on this machine. The rest is
+# compiled from Go modules, or comes by pip and npm.
 set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin
 
 packages=()
-for pair in runc:runc nft:nftables ip:iproute2; do
+for pair in runc:runc nft:nftables ip:iproute2 mmdebstrap:mmdebstrap chromium:chromium; do
   command -v "${pair%:*}" >/dev/null || packages+=("${pair#*:}")
 done
 if ((${#packages[@]} == 0)); then

@@ -29,6 +29,8 @@ type policyObject struct {
 		NamespaceSelector *metav1.LabelSelector `json:"namespaceSelector"`
 		Skeleton          v1alpha1.SkeletonMode `json:"skeleton"`
 		Enforcement       v1alpha1.Enforcement  `json:"enforcement"`
+		Defaults          *v1alpha1.Settings    `json:"defaults"`
+		Enforced          *v1alpha1.Settings    `json:"enforced"`
 	} `json:"spec"`
 	Status v1alpha1.SpawnPolicyStatus `json:"status"`
 }

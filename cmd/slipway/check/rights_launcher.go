@@ -23,8 +23,11 @@ var launcherNeeds = []right{
 	{"delete", "", "pods", "", "it stops servers"},
 }
 
-// launcherSecret is what one needs too that hands a server's environment over; a hub that keeps its own pods doesn't.
-var launcherSecret = right{"create", "", "secrets", "", "it hands the environment of a server over"}
+// ownLauncherNeeds are what one needs too that isn't a hub that keeps its own pods.
+var ownLauncherNeeds = []right{
+	{"create", "", "secrets", "", "it hands the environment of a server over"},
+	{"get", "", "namespaces", "", "it reads the labels that policies are selected by"},
+}
 
 // danger is a right that a hub shouldn't have, and how bad it is.
 type danger struct {
@@ -73,6 +76,7 @@ var clusterDangers = []danger{
 	{Wrong, right{verb: "impersonate", resource: "users"}},
 	{Wrong, right{verb: "get", resource: "nodes/proxy"}},
 	{Wrong, right{verb: "patch", resource: "namespaces"}},
+	{Wrong, right{verb: "update", resource: "namespaces"}},
 }
 
 // mostNamespaces bounds how many are asked about for one launcher.
@@ -84,6 +88,8 @@ type launching struct {
 	namespaces []string
 	// keeps: a policy that names it starts from the hub's own pods.
 	keeps bool
+	// ownNamespaces is a policy that names it and gives users namespaces of their own; "" where none does.
+	ownNamespaces string
 }
 
 // lookAtLauncherRights asks of every account that policies let launch what it may do where they let it.
@@ -107,6 +113,7 @@ func lookAtLauncherRights(ctx context.Context, in *installation) []Finding {
 		}
 		found = append(found, in.lookAtNeeds(ctx, &l)...)
 		found = append(found, in.lookAtDangers(ctx, &l)...)
+		found = append(found, in.lookAtNamespaceRights(ctx, &l)...)
 	}
 	return found
 }
@@ -127,6 +134,9 @@ func (in *installation) launching(ctx context.Context) []launching {
 				all = append(all, launching{account: account})
 			}
 			all[at].keeps = all[at].keeps || p.Spec.Skeleton == v1alpha1.SkeletonKeep
+			if p.givesNamespaces() {
+				all[at].ownNamespaces = p.object()
+			}
 			for j := range used {
 				if n := &used[j]; p.isFor(in, n) && !slices.Contains(all[at].namespaces, n.name) {
 					all[at].namespaces = append(all[at].namespaces, n.name)
@@ -153,7 +163,7 @@ func (in *installation) missingAccount(ctx context.Context, account string) *Fin
 func (in *installation) lookAtNeeds(ctx context.Context, l *launching) []Finding {
 	needs := launcherNeeds
 	if !l.keeps {
-		needs = append(slices.Clone(needs), launcherSecret)
+		needs = slices.Concat(needs, ownLauncherNeeds)
 	}
 	needs = slices.DeleteFunc(slices.Clone(needs), func(r right) bool {
 		everywhere, seen := in.may(ctx, l.account, "", r)

@@ -12,8 +12,7 @@ from uuid import uuid4
 from jupyterhub.spawner import Spawner
 from jupyterhub.utils import make_ssl_context, maybe_future
 from tornado.web import HTTPError
-from traitlets import Bool, Dict, Integer, Unicode, Union, default
-from traitlets import Callable as CallableTrait
+from traitlets import default
 
 from . import form, refusal, request
 from .answers import Offer, Server, Step
@@ -21,6 +20,7 @@ from .client import LauncherClient, LauncherError
 from .overview import Overview
 from .patience import persist
 from .progress import Progress
+from .settings import Settings
 from .state import State
 
 # Seconds for one request of a stop: the launcher answers when the server is gone, or after them.
@@ -31,49 +31,8 @@ EARLIER, AT_MOST = 0.1, 5.0
 PROBE_TIMEOUT, PROBES = 5, 3
 
 
-class SlipwaySpawner(Spawner):  # type: ignore[misc] # JupyterHub has no types
+class SlipwaySpawner(Settings, Spawner):  # type: ignore[misc] # JupyterHub has no types
     """Starts servers through Slipway's launcher."""
-
-    launcher_url = Unicode(
-        "unix:///run/slipway/launcher.sock",
-        help="Where the launcher listens: `unix:///PATH` for a socket in the hub's pod, or `https://HOST:PORT`.",
-    ).tag(config=True)
-
-    launcher_ca = Unicode(
-        help="File with the CA that the launcher's certificate is checked with; empty: what the system trusts.",
-    ).tag(config=True)
-
-    launcher_token_file = Unicode(
-        help="""File with the token of the hub's service account, for `https://`: a projected one for the audience
-        `slipway-launcher`. It is read anew for every request.""",
-    ).tag(config=True)
-
-    hub_name = Unicode(
-        "main",
-        help="The hub's name in the cluster: the value of the pods' label `slipway.dev/hub`, which policies select by.",
-    ).tag(config=True)
-
-    namespace = Unicode(
-        help="Namespace of the servers; empty: the one that policy gives the user, else the launcher's only one.",
-    ).tag(config=True)
-
-    user_annotations = Union(
-        [CallableTrait(), Dict()],
-        default_value={},
-        help="""Further facts about the user, for policy's expressions: a dict of texts, or a function of the spawner
-        that gives one, which may be async.""",
-    ).tag(config=True)
-
-    delete_grace_period = Integer(
-        None,
-        allow_none=True,
-        help="Seconds that a server has to end when it is stopped; None: what its pod says (30 unless policy sets it).",
-    ).tag(config=True)
-
-    delete_stopped_pods = Bool(
-        True,
-        help="Whether the pod of a server that ended by itself is deleted. If not, it stays until the next start.",
-    ).tag(config=True)
 
     # JupyterHub's own, a list or a function.
     ssl_alt_names: Any
@@ -84,27 +43,6 @@ class SlipwaySpawner(Spawner):  # type: ignore[misc] # JupyterHub has no types
         self._progress: Progress | None = None
         self._trouble: LauncherError | None = None
         self._silent = 0
-
-    # Where the server listens within its pod is policy's to say. These only go into JUPYTERHUB_SERVICE_URL, which
-    # policy rewrites.
-
-    @default("ip")
-    def _ip_default(self) -> str:
-        return "0.0.0.0"  # noqa: S104
-
-    @default("port")
-    def _port_default(self) -> int:
-        return 8888
-
-    @default("start_timeout")
-    def _start_timeout_default(self) -> int:
-        # An image that is new on a node takes minutes.
-        return 300
-
-    @default("env_keep")
-    def _env_keep_default(self) -> list[str]:
-        # The hub's own environment is none of a pod's business.
-        return []
 
     @default("options_form")
     def _options_form_default(self) -> Callable[[Any], Any]:

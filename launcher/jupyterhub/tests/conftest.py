@@ -1,47 +1,50 @@
 import asyncio
-import os
-import shlex
+import subprocess
 import tempfile
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 import pytest
 from world import free_port, notebooks, running_hub
 
 POLICIES = Path(__file__).parent / "testdata" / "policies"
+NAMESPACE = "research"
 
 
 class Launcher:
-    """A launcher as a process of its own."""
+    """The real launcher, on a cluster in its memory, as a process of its own."""
 
-    def __init__(self, folder, port):
+    def __init__(self, program, folder, port):
         self.socket, self.port = f"{folder}/launcher.sock", port
+        # Takes the notebook servers away.
+        self.silence = None
         self._policies = folder / "policies"
         self._policies.mkdir()
         for policy in POLICIES.glob("*.yaml"):
             # Policy says where the server listens: not at the port that the hub would take.
-            text = policy.read_text().replace("port: 8888", f"port: {port}")
-            (self._policies / policy.name).write_text(text)
+            self.put(policy.name, policy.read_text().replace("port: 8888", f"port: {port}"))
+        options = {"socket": self.socket, "policies": self._policies, "hub": "main", "namespace": NAMESPACE}
+        self._command = [program, *(f"--{name}={value}" for name, value in options.items())]
         self._process = None
-        # Takes the notebook servers away.
-        self.silence = None
+
+    def put(self, name, policy):
+        """Write a policy, for the next start of the launcher."""
+        (self._policies / name).write_text(policy)
 
     @property
     def url(self):
         return f"unix://{self.socket}"
 
     async def start(self):
-        command = [
-            *shlex.split(os.environ["STANDIN"]),
-            "--socket",
-            self.socket,
-            "--policies",
-            str(self._policies),
-            "--hub",
-            "main",
-        ]
-        self._process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+        self._process = await asyncio.create_subprocess_exec(*self._command, stdout=asyncio.subprocess.PIPE)
         assert await self._process.stdout.readline() == b"ready\n"
+
+    async def objects(self, kind):
+        """Give what is in the cluster."""
+        async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(self.socket)) as session:
+            answer = await session.get("http://launcher/fake/objects")
+            return (await answer.json())[kind]
 
     async def stop(self):
         if self._process:
@@ -50,11 +53,19 @@ class Launcher:
             self._process = None
 
 
+@pytest.fixture(scope="session")
+def program(tmp_path_factory):
+    """Build the launcher for tests."""
+    built = tmp_path_factory.mktemp("bin") / "fakelauncher"
+    subprocess.run(["go", "build", "-o", built, "."], cwd=Path(__file__).parent / "fakelauncher", check=True)
+    return built
+
+
 @pytest.fixture
-async def launcher(tmp_path):
+async def launcher(program):
     # A socket's path has at most 108 characters, fewer than some temporary folders have.
     with tempfile.TemporaryDirectory(prefix="slipway") as folder:
-        launcher = Launcher(Path(folder), free_port())
+        launcher = Launcher(program, Path(folder), free_port())
         await launcher.start()
         async with notebooks(launcher.port) as server:
             launcher.silence = server.silence

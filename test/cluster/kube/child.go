@@ -27,6 +27,7 @@ type child struct {
 	log    string // path of its log; empty where it has none
 	exited chan struct{}
 	err    error // how it ended; set when exited is closed
+	state  *os.ProcessState
 }
 
 // command is a program that child.stop ends, and its process group with it. A
@@ -63,6 +64,7 @@ func startChild(cmd *exec.Cmd, lastSignal syscall.Signal, on *machine) (*child, 
 		p.pid = cmd.Process.Pid
 		started <- nil
 		p.err = cmd.Wait()
+		p.state = cmd.ProcessState
 		close(p.exited)
 	})
 	if err := <-started; err != nil {

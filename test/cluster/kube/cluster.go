@@ -43,6 +43,10 @@ type Options struct {
 	// missing, the error names its package. The cluster then has a network of
 	// its own, from which nothing leads out; DialContext and Forward reach it.
 	Node bool
+	// FakeNodes is how many nodes kwok makes, and with one or more starts
+	// Scheduler too. A pod on such a node says that it runs, and nothing does: so
+	// there can be thousands. It needs neither Linux nor root.
+	FakeNodes int
 	// Progress gets what is shown while programs are compiled, and while those of
 	// a node start. Nil: nothing is shown.
 	Progress io.Writer
@@ -62,10 +66,12 @@ type Cluster struct {
 	options    Options
 	programs   string // the folder of the programs
 	containerd string // the folder of the node's; empty without a node
+	kwok       string // the folder of that of fake nodes; empty without one
 	scratch    *scratch
 	logs       string
 	kubeconfig string
 	config     *rest.Config
+	etcd       *rest.Config // a client of etcd
 	client     kubernetes.Interface
 
 	machine  *machine // on which everything runs; nil without a node
@@ -86,7 +92,10 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 	if o.Node {
 		o.Scheduler, o.ControllerManager = true, true
 	}
-	kubernetes, containerd, err := prepare(ctx, o)
+	if o.FakeNodes > 0 {
+		o.Scheduler = true
+	}
+	found, err := prepare(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +103,7 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 		o.ports = freePorts
 	}
 	for attempt := 1; ; attempt++ {
-		c, err := start(ctx, kubernetes, containerd, o)
+		c, err := start(ctx, found, o)
 		if err == nil {
 			context.AfterFunc(ctx, func() { _ = c.Stop() })
 			return c, nil
@@ -108,13 +117,15 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 // Prepare builds all that Start needs with these options, so that Start takes
 // seconds, and says what this machine lacks for it.
 func Prepare(ctx context.Context, o Options) error {
-	_, _, err := prepare(ctx, o)
+	_, err := prepare(ctx, o)
 	return err
 }
 
-// prepare returns the folders of the programs. That of containerd is empty
-// without a node.
-func prepare(ctx context.Context, o Options) (kubernetes, containerd string, err error) {
+// folders are those of the programs. Those of containerd and kwok are empty
+// where there is no such node.
+type folders struct{ kubernetes, containerd, kwok string }
+
+func prepare(ctx context.Context, o Options) (found folders, err error) {
 	wanted := []string{"etcd", "kube-apiserver", "kubectl"}
 	if o.ControllerManager {
 		wanted = append(wanted, "kube-controller-manager")
@@ -125,22 +136,28 @@ func prepare(ctx context.Context, o Options) (kubernetes, containerd string, err
 	if o.Node {
 		wanted = append(wanted, "kubelet", "kube-proxy")
 		if err := checkNode(); err != nil {
-			return "", "", err
+			return folders{}, err
 		}
-		if containerd, err = Containerd.Build(ctx, o.Progress); err != nil {
-			return "", "", err
+		if found.containerd, err = Containerd.Build(ctx, o.Progress); err != nil {
+			return folders{}, err
 		}
 		if _, err := Images.Build(ctx, o.Progress); err != nil {
-			return "", "", err
+			return folders{}, err
+		}
+	}
+	if o.FakeNodes > 0 {
+		if found.kwok, err = Kwok.Build(ctx, o.Progress); err != nil {
+			return folders{}, err
 		}
 	}
 	binary, err := findPrograms(ctx, o.Progress, wanted)
-	return filepath.Dir(binary), containerd, err
+	found.kubernetes = filepath.Dir(binary)
+	return found, err
 }
 
 // start is one attempt of Start. It leaves nothing behind where it fails.
-func start(ctx context.Context, programs, containerd string, o Options) (_ *Cluster, err error) {
-	c := &Cluster{options: o, programs: programs, containerd: containerd, stopping: make(chan struct{})}
+func start(ctx context.Context, found folders, o Options) (_ *Cluster, err error) {
+	c := &Cluster{options: o, programs: found.kubernetes, containerd: found.containerd, kwok: found.kwok, stopping: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.Stop())

@@ -79,6 +79,16 @@ var Prometheus = ProgramSet{
 	takes:    "3 to 5 minutes",
 }
 
+// Kwok makes nodes on which pods only say that they run.
+var Kwok = ProgramSet{
+	name:     "kwok",
+	folder:   "test/cluster/programs/kwok",
+	upstream: "sigs.k8s.io/kwok",
+	packages: []string{"sigs.k8s.io/kwok/cmd/kwok"},
+	programs: []string{"kwok"},
+	takes:    "2 to 4 minutes",
+}
+
 // Build compiles the set, once for each version of it and of Go, and returns
 // the folder of its programs in the cache: ${XDG_CACHE_HOME:-~/.cache}/slipway/<key>.
 //

@@ -1,0 +1,70 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestHubSwitchesOver is the story of a hub that has the real KubeSpawner, and then our plugin, while servers run.
+func TestHubSwitchesOver(t *testing.T) {
+	const namespace = "switch"
+	s := onStage(t)
+	h := s.startHub(t, namespace, kubeSpawner)
+	if !t.Run("three servers are started by KubeSpawner", h.kubeSpawnerStarts) {
+		return
+	}
+	s.installForHub(t, namespace)
+	for _, chapter := range []struct {
+		name string
+		tell func(*jupyterHub, *testing.T)
+	}{
+		{"the plugin takes them over", (*jupyterHub).takeOver},
+		{"they stop, and start again with the same homes", (*jupyterHub).stopAndStart},
+	} {
+		if !t.Run(chapter.name, func(t *testing.T) { chapter.tell(h, t) }) {
+			break
+		}
+	}
+}
+
+// switched are the users of the hub that switches over.
+var switched = []string{"alice", "bob", "carol"}
+
+func (h *jupyterHub) kubeSpawnerStarts(t *testing.T) {
+	t.Helper()
+	for _, user := range switched {
+		h.do(t, user, "log_in", step{"password": hubPassword})
+		started := h.do(t, user, "start", nil)
+		require.Empty(t, started.Refused)
+		assert.Contains(t, started.URL, "/user/"+user+"/lab")
+		code := "open('mine', 'w').write('" + user + "'); print('wrote', open('mine').read())"
+		assert.Equal(t, "wrote "+user, h.do(t, user, "run", step{"code": code}).Printed)
+	}
+}
+
+func (h *jupyterHub) takeOver(t *testing.T) {
+	t.Helper()
+	before := h.pods(t)
+	require.Len(t, before, len(switched))
+	h.kubectl(t, "", "delete", "--namespace", h.namespace, "-f", "testdata/hub/kubespawner/rights.yaml")
+	h.runHub(t, slipwaySpawner)
+	for _, user := range switched {
+		assert.Equal(t, user, h.do(t, user, "run", step{"code": "print(open('mine').read())"}).Printed)
+		assert.Contains(t, h.do(t, user, "visit", step{"path": "/hub/home"}).Text, "Stop My Server")
+	}
+	assert.Equal(t, before, h.pods(t))
+}
+
+func (h *jupyterHub) stopAndStart(t *testing.T) {
+	t.Helper()
+	for _, user := range switched {
+		h.do(t, user, "stop", nil)
+		assert.NotContains(t, h.pods(t), "jupyter-"+user)
+		require.Empty(t, h.do(t, user, "start", nil).Refused)
+		assert.Equal(t, user, h.do(t, user, "run", step{"code": "print(open('mine').read())"}).Printed)
+	}
+}

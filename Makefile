@@ -6,6 +6,7 @@ SHELL := bash
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 FUZZTIME ?= 30s
+CHAOS_SEED ?= 0
 
 export REGISTRY ?= ghcr.io/slipway-hub
 IMAGE_ARCH ?= $(shell go env GOARCH)
@@ -54,9 +55,17 @@ promtool: ## the chart's alerts by real Prometheus' promtool, and each expressio
 		go test -count=1 . && go tool promtool test rules ../../../observability/alerts_test.yaml
 
 .PHONY: bench
-bench: ## benchmarks, as a table and as JSON in test/results/
+bench: ## benchmarks, and the launcher with 10,000 servers, as tables and as JSON in test/results/ (minutes more the first time)
 	@mkdir -p test/results
 	@$(TOOL) gotestsum --format standard-verbose --jsonfile test/results/bench.json -- -run '^$$' -bench . -benchmem ./policy/... ./webhook/... ./cmd/... | tee test/results/bench.txt
+	@go run ./test/cluster build --fake-nodes 1
+	@go test -tags scale -count=1 -v -timeout 10m ./test/scale
+
+.PHONY: chaos
+chaos: ## launchers, a JupyterHub and webhooks are killed at random moments over 300 starts; CHAOS_SEED=N repeats one run
+	@echo "Compiling the tests, and the first time Kubernetes and kwok: minutes."
+	@go run ./test/cluster build --fake-nodes 1
+	@go test -tags chaos -count=1 -v -timeout 30m ./test/chaos -chaos.seed $(CHAOS_SEED)
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME each, and 50,000 random servers beside the real KubeSpawner's
@@ -108,7 +117,7 @@ verify: ## a check that generated files and go.mod files are current
 .PHONY: lint
 lint: ## golangci-lint, ruff, mypy, shellcheck, helm lint
 	@$(LINT) run ./...
-	@$(LINT) run --build-tags e2e,full ./test/cluster/kube ./test/e2e ./test/certificates ./test/observability ./test/schemathesis
+	@$(LINT) run --build-tags e2e,full,scale,chaos ./test/cluster/kube ./test/e2e ./test/certificates ./test/observability ./test/schemathesis ./test/scale ./test/chaos
 	@for module in test/cluster/programs/*/ tools/images/; do (cd "$$module" && $(LINT) run --config $(CURDIR)/.golangci.yml --build-tags remove_all_sd ./...); done
 	@$(HELM) lint --quiet --strict charts/slipway
 	@tools=$$($(PYTHON_TOOLS)); \

@@ -3,6 +3,7 @@ package launcher
 import (
 	"cmp"
 	"context"
+	"iter"
 	"slices"
 	"time"
 
@@ -15,36 +16,55 @@ import (
 	watchtools "k8s.io/client-go/tools/watch"
 )
 
+// Events are those of a server's pod, the old ones first; with follow those that come too, until ctx ends. ErrNotFound where no pod of
+// the server is there.
+func (l *Launcher) Events(ctx context.Context, key Key, follow bool) (iter.Seq[*corev1.Event], error) {
+	server, err := l.Get(key)
+	if err != nil {
+		return nil, err
+	}
+	return func(yield func(*corev1.Event) bool) {
+		l.eachEvent(ctx, server.Namespace, server.Pod, types.UID(server.UID), follow, yield)
+	}, nil
+}
+
 // podEvents gives the events of a pod, the old ones first, until ctx ends or they can't be had any more; then the channel is closed. They are
 // watched only while somebody listens: there are far more of them than of pods.
 func (l *Launcher) podEvents(ctx context.Context, namespace, name string, uid types.UID) <-chan *corev1.Event {
 	events := make(chan *corev1.Event)
 	go func() {
 		defer close(events)
-		told := map[types.UID]int32{}
-		tell := func(e *corev1.Event) bool {
-			// Denials of earlier tries are events of a pod of that name too, without a uid.
-			if e.InvolvedObject.UID != uid {
-				return true
-			}
-			if count, has := told[e.UID]; has && count >= timesOf(e) {
-				return true
-			}
-			told[e.UID] = timesOf(e)
+		l.eachEvent(ctx, namespace, name, uid, true, func(e *corev1.Event) bool {
 			select {
 			case events <- e:
 				return true
 			case <-ctx.Done():
 				return false
 			}
-		}
-		for l.eventsOnce(ctx, namespace, name, tell) {
-			if !sleep(ctx, time.Second) {
-				return
-			}
-		}
+		})
 	}()
 	return events
+}
+
+// eachEvent tells each event once for each time that it happened.
+func (l *Launcher) eachEvent(ctx context.Context, namespace, name string, uid types.UID, follow bool, yield func(*corev1.Event) bool) {
+	told := map[types.UID]int32{}
+	tell := func(e *corev1.Event) bool {
+		// Denials of earlier tries are events of a pod of that name too, without a uid.
+		if e.InvolvedObject.UID != uid {
+			return true
+		}
+		if count, has := told[e.UID]; has && count >= timesOf(e) {
+			return true
+		}
+		told[e.UID] = timesOf(e)
+		return yield(e)
+	}
+	for l.eventsOnce(ctx, namespace, name, follow, tell) {
+		if !sleep(ctx, time.Second) {
+			return
+		}
+	}
 }
 
 // timesOf says how often the same has happened.
@@ -56,7 +76,7 @@ func timesOf(e *corev1.Event) int32 {
 }
 
 // eventsOnce tells the events that are there and those of one watch. False: don't try again.
-func (l *Launcher) eventsOnce(ctx context.Context, namespace, name string, tell func(*corev1.Event) bool) bool {
+func (l *Launcher) eventsOnce(ctx context.Context, namespace, name string, follow bool, tell func(*corev1.Event) bool) bool {
 	api := l.client.CoreV1().Events(namespace)
 	only := fields.SelectorFromSet(fields.Set{"involvedObject.kind": "Pod", "involvedObject.name": name}).String()
 	list, err := api.List(ctx, metav1.ListOptions{FieldSelector: only})
@@ -77,6 +97,9 @@ func (l *Launcher) eventsOnce(ctx context.Context, namespace, name string, tell 
 		if !tell(&list.Items[i]) {
 			return false
 		}
+	}
+	if !follow {
+		return false
 	}
 	watcher, err := watchtools.NewRetryWatcherWithContext(ctx, list.ResourceVersion, &cache.ListWatch{
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {

@@ -169,7 +169,7 @@ func (l *Launcher) awaitSynced(ctx context.Context) error {
 	case <-l.synced:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("%w; %w", context.Cause(ctx), ErrNotReady)
+		return fmt.Errorf("%w; %w", context.Cause(ctx), l.Ready())
 	}
 }
 

@@ -239,7 +239,7 @@ func (s *start) createSecret(ctx context.Context, pod *corev1.Pod) error {
 			Labels:          map[string]string{policy.LabelHub: s.req.Hub},
 			OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: pod.Name, UID: pod.UID}},
 		},
-		Type: envSecretType, Immutable: new(true), Data: s.secretData(),
+		Type: EnvSecretType, Immutable: new(true), Data: s.secretData(),
 	}, metav1.CreateOptions{})
 	if err == nil || apierrors.IsAlreadyExists(err) {
 		return nil
@@ -254,5 +254,5 @@ func (s *start) createSecret(ctx context.Context, pod *corev1.Pod) error {
 	return errors.Join(err, s.remove(ctx, pod.Namespace, pod.Name, pod.UID, 0))
 }
 
-// envSecretType is the type of the Secrets that a launcher makes, and the only one that it may make.
-const envSecretType corev1.SecretType = "slipway.dev/env"
+// EnvSecretType is the type of the Secrets that a launcher makes, and the only one that it may make.
+const EnvSecretType corev1.SecretType = "slipway.dev/env"

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -111,7 +112,7 @@ func TestTwoClaimsOfOneServerAreADenialThatNamesBoth(t *testing.T) {
 				assert.Equal(t, tc.want, r.Claim.Name)
 				return
 			}
-			assert.Len(t, r.Denials, 1)
+			require.Len(t, r.Denials, 1)
 			assert.Equal(t, IdentityConflict, r.Denials[0].Code)
 			assert.Contains(t, r.Denials[0].Message, `the claims "a" and "b" are all user "A@b"'s`)
 		})
@@ -163,7 +164,7 @@ func TestAClaimOfSomebodyElseIsNoHome(t *testing.T) {
 				assert.Empty(t, r.Denials)
 				return
 			}
-			assert.Len(t, r.Denials, 1)
+			require.Len(t, r.Denials, 1)
 			assert.Equal(t, IdentityConflict, r.Denials[0].Code)
 		})
 	}

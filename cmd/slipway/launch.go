@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"time"
@@ -34,8 +35,11 @@ func newLaunch(io streams) *cobra.Command {
 		Use:   "launch [NAME] --user NAME",
 		Short: "Start a server, and show how it comes up",
 		Long: `Creates the skeleton of a server in the cluster of the current kubeconfig, as a hub would, and waits until its pod is
-running; where the cluster has no node, until it is admitted. NAME is the pod's, and must be the one that policy gives;
-without it the policies of the cluster are asked. Prints the pod's name on standard output, progress on standard error.`,
+running; where the cluster has no node, until it is admitted. What --env gives goes into a Secret of the server's own. A server that
+runs already is replaced. Prints the pod's name on standard output, progress and what policy gave the pod on standard error.
+
+With NAME, which must be the name that policy gives the pod, and with --dry-run, nothing but the skeleton is sent: that needs rights on
+pods alone, leaves a pod that has the name alone, and passes no environment.`,
 		Example: `  slipway launch --namespace data101 --hub campus --user alice
   slipway launch jupyter-alice --namespace data101 --hub campus --user alice --until admitted`,
 		Args: cobra.MaximumNArgs(1),
@@ -57,8 +61,11 @@ without it the policies of the cluster are asked. Prints the pod's name on stand
 }
 
 func launch(ctx context.Context, name string, flags *launchFlags, io streams) error {
-	if err := flags.check(); err != nil {
+	if err := flags.check(name); err != nil {
 		return invalid(err)
+	}
+	if name == "" && !flags.dryRun {
+		return flags.start(ctx, io)
 	}
 	id, err := flags.identity(ctx, name)
 	if err != nil {
@@ -91,10 +98,10 @@ func launch(ctx context.Context, name string, flags *launchFlags, io streams) er
 }
 
 // check finds what is wrong with the flags before anything is asked.
-func (f *launchFlags) check() error {
+func (f *launchFlags) check(name string) error {
 	_, err := f.server.identity(policy.Identity{})
-	if len(f.server.env) > 0 {
-		err = errors.Join(err, errors.New("--env isn't built yet for launch: leave it out"))
+	if len(f.server.env) > 0 && (name != "" || f.dryRun) {
+		err = errors.Join(err, errors.New("--env needs a Secret beside the pod, which isn't made where NAME or --dry-run are given: leave them out, or it"))
 	}
 	if f.until != "" && f.until != untilAdmitted && f.until != untilRunning {
 		err = errors.Join(err, fmt.Errorf("--until %q must be %s or %s", f.until, untilAdmitted, untilRunning))
@@ -141,6 +148,55 @@ func (f *launchFlags) awaited(ctx context.Context, client kubernetes.Interface) 
 	// Most accounts may not list nodes, and most clusters have some.
 	return launcher.UntilRunning
 }
+
+// start has the launcher's own library start the server.
+func (f *launchFlags) start(ctx context.Context, io streams) error {
+	if f.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, f.timeout)
+		defer cancel()
+	}
+	s, err := f.server.launcher(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.end()
+	req := launcher.Request{
+		Key: s.key, StartID: rand.Text(), Namespace: s.namespace, UserID: s.identity.UserID, Groups: s.identity.Groups, Profile: s.identity.Profile,
+		Options: s.identity.Options, UserAnnotations: s.identity.UserAnnotations, Env: s.identity.Env, Timeout: cmp.Or(f.timeout, forever),
+	}
+	watching, stop := context.WithCancel(ctx)
+	defer stop()
+	last := make(chan launcher.Step, 1)
+	go func() {
+		defer close(last)
+		for step := range s.Progress(watching, s.key) {
+			show(io.err, step)
+			if step.Done {
+				last <- step
+			}
+		}
+	}()
+	server, err := s.Start(ctx, req)
+	if err != nil || f.awaited(ctx, s.client) == launcher.UntilAdmitted {
+		stop()
+	}
+	step, done := <-last
+	switch {
+	case err != nil:
+		return refusal(err)
+	case done && (step.Server == nil || step.Server.State != launcher.Running):
+		return failed(errors.New(step.Message))
+	case !done && ctx.Err() != nil:
+		return failed(fmt.Errorf("pod %s/%s isn't running yet: %w", server.Namespace, server.Pod, context.Cause(ctx)))
+	}
+	s.showFitted(ctx, io.err, server)
+	fmt.Fprintln(io.out, "pod/"+server.Pod)
+	return nil
+}
+
+// forever is as long as a start may take where nobody says.
+const forever = 1000 * time.Hour
 
 // refusal tells a denial by policy, which is a decision, from what went wrong.
 func refusal(err error) error {

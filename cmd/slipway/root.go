@@ -56,7 +56,7 @@ Exit codes: 0 good; 1 denied, or a test failed; 2 wrong usage or invalid input; 
 	root.SetIn(io.in)
 	root.SetOut(io.out)
 	root.SetErr(io.err)
-	root.AddCommand(newRender(io), newExplain(io), newTest(io), newCheck(io), newLaunch(io), newImport(io), newVersion(io))
+	root.AddCommand(newRender(io), newExplain(io), newTest(io), newCheck(io), newLaunch(io), newStop(io), newList(io), newEvents(io), newImport(io), newVersion(io))
 	return root
 }
 

@@ -39,18 +39,24 @@ type serverFlags struct {
 
 // register adds the flags. Lists aren't split at commas, since groups and values may hold some.
 func (f *serverFlags) register(cmd *cobra.Command) {
+	f.registerKey(cmd)
 	flags := cmd.Flags()
-	flags.StringVarP(&f.namespace, "namespace", "n", "",
-		"`namespace` of the server (default: the one that policy says, else that of the kubeconfig's context where the cluster is asked, else default)")
-	flags.StringVar(&f.hub, "hub", "", "`hub` that starts the server (default: the only one that the policies name)")
-	flags.StringVar(&f.user, "user", "", "`name` of the user")
-	flags.StringVar(&f.server, "server", "", "`name` of the server (default: the user's default server)")
 	flags.Int64Var(&f.userID, "user-id", 0, "the hub's own `number` of the user, for {userid}")
 	flags.StringArrayVar(&f.groups, "group", nil, "`group` of the user; repeatable")
 	flags.StringVar(&f.profile, "profile", "", "`slug` of the profile (default: the policies' default)")
 	flags.StringArrayVar(&f.options, "option", nil, "`option=choice` of the profile; repeatable")
 	flags.StringArrayVar(&f.env, "env", nil, "environment variable that the hub gives, as `NAME=VALUE`; repeatable")
 	flags.StringArrayVar(&f.userAnnotations, "user-annotation", nil, "fact about the user, as `key=value`; repeatable")
+}
+
+// registerKey adds the flags that say which server is meant, for commands about one that is there.
+func (f *serverFlags) registerKey(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVarP(&f.namespace, "namespace", "n", "",
+		"`namespace` of the server (default: the one that policy says, else that of the kubeconfig's context where the cluster is asked, else default)")
+	flags.StringVar(&f.hub, "hub", "", "`hub` that starts the server (default: the only one that the policies name)")
+	flags.StringVar(&f.user, "user", "", "`name` of the user")
+	flags.StringVar(&f.server, "server", "", "`name` of the server (default: the user's default server)")
 }
 
 // complete notes which flags were given. asksCluster: the server is one of the cluster, as its policies or its pod are.

@@ -26,15 +26,27 @@ func (h *Handler) registerProgress() {
 	op := h.operation(idProgress, http.MethodGet, defaultPath+"/progress", "How a server comes up", http.StatusOK)
 	op.Description = "Server-sent events of type step, whose data is a Step. The last one has done set; a stream that ends without " +
 		"was cut, by the launcher's end say: ask again. Comment lines come while there is nothing to tell."
-	h.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Step](), true, "Step")
 	op.Responses["200"] = &huma.Response{
 		Description: "Steps, as they come.",
-		Content: map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{
-			Type: huma.TypeString, Description: "Blocks of `event: step` and `data: ` with a Step (#/components/schemas/Step) as JSON.",
-		}}},
+		Content:     map[string]*huma.MediaType{"text/event-stream": {Schema: h.eventSchema()}},
 	}
 	huma.Register(h.api, op, func(_ context.Context, in *OfUser) (*huma.StreamResponse, error) { return h.progress(in.key()), nil })
 	huma.Register(h.api, named(op), func(_ context.Context, in *OfNamed) (*huma.StreamResponse, error) { return h.progress(in.key()), nil })
+}
+
+// eventSchema describes one event of the stream, in the words that OpenAPI 3.2 has for that.
+func (h *Handler) eventSchema() *huma.Schema {
+	step := h.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Step](), true, "Step")
+	return &huma.Schema{
+		Type: huma.TypeObject, Description: "One event.", Required: []string{"event", "data"},
+		Properties: map[string]*huma.Schema{
+			"event": {Type: huma.TypeString, Enum: []any{"step"}},
+			"data": {
+				Type: huma.TypeString, Description: "A Step, as JSON.",
+				Extensions: map[string]any{"contentMediaType": "application/json", "contentSchema": step},
+			},
+		},
+	}
 }
 
 func (h *Handler) progress(k launcher.Key) *huma.StreamResponse {

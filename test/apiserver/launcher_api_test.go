@@ -17,7 +17,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	authenticationv1 "k8s.io/api/authentication/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/slipway-hub/slipway/certs"
@@ -97,8 +96,7 @@ func startAPI(t *testing.T) *apiWorld {
 	ns := w.Namespace(t)
 	w.Put(t, ns, apiLaunches)
 	kubeconfig := accountFile(t, w, ns, "launcher")
-	seesLabels := rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"namespaces"}, Verbs: []string{"get"}}
-	require.NoError(t, w.Grant(t.Context(), "launcher-"+ns, ns, "launcher", append(launcherRights(t).Everywhere, seesLabels)))
+	require.NoError(t, w.Grant(t.Context(), "launcher-"+ns, ns, "launcher", launcherRights(t).Everywhere))
 	dir := t.TempDir()
 	pair, err := certs.SelfSigned([]string{"127.0.0.1"}, time.Now(), time.Hour)
 	require.NoError(t, err)

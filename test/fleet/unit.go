@@ -14,7 +14,7 @@ import (
 )
 
 // startWithin bounds how long a program may take until it is ready.
-const startWithin = time.Minute
+const startWithin = 2 * time.Minute
 
 // Unit is a program that is started again after it was killed, as a container.
 type Unit struct {
@@ -29,6 +29,7 @@ type Unit struct {
 
 	mu      sync.Mutex
 	running *kube.Program
+	killed  bool
 }
 
 // NewUnit is a further program of a test.
@@ -46,6 +47,7 @@ func (u *Unit) Start() error {
 	if u.running, err = kube.StartProgram(cmd, u.log); err != nil {
 		return fmt.Errorf("start %s: %w", u.Name, err)
 	}
+	u.killed = false
 	return nil
 }
 
@@ -89,13 +91,19 @@ func get(ctx context.Context, url string) error {
 	return nil
 }
 
-// Kill ends it by SIGKILL, and returns when it is gone. It may be gone already.
+// Kill ends it by SIGKILL, and returns when it is gone. One that has ended by itself is an error, unless it was killed before.
 func (u *Unit) Kill() error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.running == nil {
+	if u.running == nil || u.killed {
 		return nil
 	}
+	select {
+	case <-u.running.Exited():
+		return u.running.Failure()
+	default:
+	}
+	u.killed = true
 	return u.running.Kill()
 }
 

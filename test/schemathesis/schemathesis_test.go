@@ -94,10 +94,11 @@ func run(t *testing.T, url string, args ...string) {
 		seed = other
 	}
 	cmd := exec.CommandContext(ctx, filepath.Join(strings.TrimSpace(string(bin)), "schemathesis"), append([]string{
-		"--config-file", "schemathesis.toml", "run", description, "--url", url, "--checks", "all", "--seed", seed,
+		"--config-file", absolute(t, "schemathesis.toml"), "run", absolute(t, description), "--url", url, "--checks", "all", "--seed", seed,
 		"--request-timeout", "30", "--suppress-health-check", "all",
 	}, args...)...)
 	cmd.Env = append(os.Environ(), "NO_COLOR=1")
+	cmd.Dir = t.TempDir() // it remembers there what failed
 	out, err := cmd.CombinedOutput()
 	if !assert.NoError(t, err) {
 		t.Log(string(out))
@@ -106,6 +107,13 @@ func run(t *testing.T, url string, args ...string) {
 	summary, err := summaryOf(string(out))
 	require.NoError(t, err)
 	t.Log(summary)
+}
+
+func absolute(t *testing.T, path string) string {
+	t.Helper()
+	path, err := filepath.Abs(path)
+	require.NoError(t, err)
+	return path
 }
 
 // summaryOf is the end of what schemathesis says. An operation that isn't tested is no success.

@@ -40,7 +40,8 @@ func Install(ctx context.Context, c *kube.Cluster) (*Installation, error) {
 		return nil, err
 	}
 	rights, err = RenderRights(ctx, "templates/launcher/rbac.yaml", map[string]any{
-		"launcher": map[string]any{"enabled": true, "clusterWide": true, "deleteClaims": true},
+		"launcherAccounts": []any{map[string]any{"namespace": HubNamespace, "name": HubAccount, "bind": true}}, // as a sidecar's
+		"launcher":         map[string]any{"clusterWide": true, "deleteClaims": true},
 	})
 	if err != nil {
 		return nil, err

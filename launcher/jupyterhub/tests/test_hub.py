@@ -1,6 +1,7 @@
 """What people see of it, in a real hub."""
 
 import asyncio
+import base64
 import json
 
 from prometheus_client import REGISTRY
@@ -51,6 +52,30 @@ async def test_user_chooses_a_profile_and_gets_a_server_where_policy_says(hub, l
     assert server.user_options == {"profile": "gpu", "image": "pytorch"}
     got = await server.launcher.get("alice", "")
     assert (got.state, got.pod) == ("Running", "jupyter-alice")
+
+
+async def test_launcher_is_told_who_the_user_is_and_no_more(open_hub, launcher):
+    async def facts(spawner):
+        return {"uid": 1000 + len(spawner.user.name)}
+
+    async with open_hub(SlipwaySpawner={"user_annotations": facts}, Spawner={"environment": {"SHELL": "zsh"}}) as hub:
+        server = await start(hub, "alice", "lab", {"profile": "gpu"})
+        token, number = server.api_token, server.user.id
+    (pod,) = await launcher.objects("pods")
+    (secret,) = await launcher.objects("secrets")
+
+    said = pod["metadata"]["annotations"]
+    assert (said["hub.jupyter.org/username"], said["hub.jupyter.org/servername"]) == ("alice", "lab")
+    assert (said["slipway.dev/groups"], said["slipway.dev/profile"]) == ('["staff"]', "gpu")
+    assert said["slipway.dev/user-annotations"] == '{"uid":"1005"}'
+    assert said["slipway.dev/user-id"] == str(number)
+    # The token is in the Secret, and what the hub's environment may bring, policy said.
+    assert base64.b64decode(secret["data"]["JUPYTERHUB_API_TOKEN"]).decode() == token
+    assert token not in json.dumps(pod)
+    variables = {v["name"] for v in pod["spec"]["containers"][0]["env"]}
+    assert {"JUPYTERHUB_API_TOKEN", "JUPYTERHUB_SERVICE_URL"} <= variables
+    assert "SHELL" not in variables
+    assert not {"PATH", "HOME", "MEM_LIMIT"} & secret["data"].keys()
 
 
 async def test_last_choice_is_chosen_already_next_time(hub):
@@ -230,6 +255,17 @@ async def test_hub_that_is_killed_in_the_middle_of_a_start_finds_the_server(laun
     await until(ready, "bob's server", timeout=60)
     await hub.kill()
     assert (await asked.get("bob", "")).state == "Running"
+
+
+async def test_url_of_a_server_that_is_starting_is_waited_for(hub, launcher):
+    await api(hub, "POST", "/users/bob")
+    await start(hub, "bob")
+    bob = spawner(hub, "bob")
+    first = await bob.get_url()
+    pending = await bob.launcher.start("bob", "", {"startId": "another", "profile": "slow"}, 20)
+    assert pending.state == "Pending"
+    assert await bob.get_url() == first == f"http://127.0.0.1:{launcher.port}/user/bob/"
+    assert (await bob.launcher.get("bob", "")).state == "Running"
 
 
 async def test_launcher_that_is_away_is_waited_for(hub, launcher):

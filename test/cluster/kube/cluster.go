@@ -71,6 +71,7 @@ type Cluster struct {
 	logs       string
 	kubeconfig string
 	config     *rest.Config
+	etcd       *rest.Config // a client of etcd
 	client     kubernetes.Interface
 
 	machine  *machine // on which everything runs; nil without a node

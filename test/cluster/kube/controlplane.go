@@ -7,8 +7,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
-
-	"k8s.io/client-go/rest"
 )
 
 // serviceRange is where Services get their addresses from; the first one is
@@ -22,8 +20,6 @@ type plane struct {
 	pki string // the folder of keys and certificates
 
 	etcdPort, peerPort, apiPort, managerPort, schedulerPort int
-
-	etcd *rest.Config // a client of etcd, for its health
 
 	starting *progress // nil where it isn't shown
 }

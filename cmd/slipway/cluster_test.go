@@ -299,6 +299,7 @@ func freePort(t *testing.T) int {
 
 // ownNamespace: policy says where the server belongs. Once that namespace is there, its labels and SpawnPolicies count.
 func ownNamespace(t *testing.T, c *kube.Cluster) {
+	t.Helper()
 	t.Setenv("KUBECONFIG", c.Kubeconfig())
 	_, err := c.Kubectl(t.Context(), nil, "apply", "-f", "testdata/own.yaml")
 	require.NoError(t, err)

@@ -10,7 +10,11 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+
+	"github.com/slipway-hub/slipway/policy"
+	"github.com/slipway-hub/slipway/policy/v1alpha1"
 )
 
 // Who reads a role in review reads there, too, why each right is in it.
@@ -51,6 +55,32 @@ func TestNobodyGetsMoreThanIsNamed(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The admission policy for user namespaces makes a pattern of the template, for which it has to know each placeholder that policy knows
+// there: the admission policy refuses what it doesn't know.
+func TestTheChartKnowsThePlaceholdersOfUserNamespaceTemplate(t *testing.T) {
+	v := values{"launcher": values{"clusterWide": true, "userNamespaces": true, "userNamespacePolicy": "own"}}
+	spec := as[admissionregistrationv1.ValidatingAdmissionPolicy](t, render(t, v).find(t, "ValidatingAdmissionPolicy", "slipway-user-namespaces")).Spec
+	at := slices.IndexFunc(spec.Variables, func(v admissionregistrationv1.Variable) bool { return v.Name == "literal" })
+	text := spec.Variables[at].Expression
+	known := 0
+	for _, placeholder := range []string{
+		"escaped_servername", "escaped_user_server", "escaped_username", "hubnamespace", "namespace", "pod_name", "pvc_name",
+		"safe_servername", "safe_user_server", "safe_username", "servername", "unescaped_servername", "unescaped_username",
+		"user_server", "userid", "username",
+	} {
+		template := "x-{" + placeholder + "}"
+		var p v1alpha1.ClusterSpawnPolicy
+		p.Name = "own"
+		p.Spec.Defaults = &v1alpha1.Settings{Server: v1alpha1.Server{UserNamespaceTemplate: &template}}
+		ok := len(policy.Compile(policy.Policies{Cluster: []v1alpha1.ClusterSpawnPolicy{p}}).Errors()) == 0
+		assert.Equal(t, ok, strings.Contains(text, ".replace('{"+placeholder+"}', '')"), placeholder)
+		if ok {
+			known++
+		}
+	}
+	assert.Equal(t, 13, known)
 }
 
 // verbsOn are the verbs that a role gives on a resource.

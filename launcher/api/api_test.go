@@ -117,8 +117,14 @@ func handler(t *testing.T, l *told) *Handler {
 	return h
 }
 
-// ask sends a request and gives the answer with its body.
-func ask(t *testing.T, h http.Handler, method, path, body string, headers ...string) (*http.Response, string) {
+// answer is one without its body.
+type answer struct {
+	StatusCode int
+	Header     http.Header
+}
+
+// ask sends a request and gives the answer, and its body.
+func ask(t *testing.T, h http.Handler, method, path, body string, headers ...string) (*answer, string) {
 	t.Helper()
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
 	if body != "" {
@@ -130,11 +136,11 @@ func ask(t *testing.T, h http.Handler, method, path, body string, headers ...str
 	}
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
-	return w.Result(), w.Body.String()
+	return &answer{w.Code, w.Header()}, w.Body.String()
 }
 
-// asked is a problem, which the answer must be.
-func problemIn(t *testing.T, answer *http.Response, body string) Problem {
+// problemIn gives the problem that the answer must be.
+func problemIn(t *testing.T, answer *answer, body string) Problem {
 	t.Helper()
 	assert.Equal(t, problemType, answer.Header.Get("Content-Type"))
 	var p Problem

@@ -43,13 +43,9 @@ func problemOf(err error) *Problem {
 }
 
 func problemOfDenial(denied *launcher.Denied) *Problem {
-	status := http.StatusForbidden
+	p := problem(http.StatusForbidden, "", denied.Error())
 	if denied.Retryable() {
-		status = http.StatusConflict
-	}
-	p := problem(status, "", denied.Error())
-	if denied.Retryable() {
-		p.later(soon)
+		p = problem(http.StatusConflict, "", denied.Error()).later(soon)
 	}
 	for _, reason := range denied.Reasons {
 		r := Reason{Code: string(reason.Code), Field: reason.Field, Message: reason.Message}

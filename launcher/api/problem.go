@@ -53,10 +53,10 @@ const (
 
 // Problem is every answer that isn't what was asked for, as RFC 9457 says.
 type Problem struct {
-	Title     string   `json:"title"             doc:"The status in words."                                                                   example:"Forbidden"`
-	Status    int      `json:"status"            doc:"The HTTP status."                                                                       example:"403"`
-	Detail    string   `json:"detail"            doc:"What is wrong, for people."                                                             example:"this user may not choose profile gpu"`
-	Code      string   `json:"code"              doc:"What is wrong, for programs: the first reason's code."                                  example:"ProfileNotAllowed"`
+	Title     string   `json:"title"             doc:"The status in words."                                                                      example:"Forbidden"`
+	Status    int      `json:"status"            doc:"The HTTP status."                                                                          example:"403"`
+	Detail    string   `json:"detail"            doc:"What is wrong, for people."                                                                example:"this user may not choose profile gpu"`
+	Code      string   `json:"code"              doc:"What is wrong, for programs: the first reason's code."                                     example:"ProfileNotAllowed"`
 	Reasons   []Reason `json:"reasons,omitempty" doc:"All that is wrong."`
 	Retryable bool     `json:"retryable"         doc:"Whether the same request may succeed a moment later. If not, something must change first."`
 
@@ -66,10 +66,10 @@ type Problem struct {
 
 // Reason is one of several things that are wrong.
 type Reason struct {
-	Code    string `json:"code"              example:"ProfileNotAllowed"`
-	Field   string `json:"field,omitempty"   doc:"Path in the request, the pod or the policy." example:"metadata.annotations[slipway.dev/profile]"`
-	Message string `json:"message"           doc:"One sentence."`
-	Policy  string `json:"policy,omitempty"  doc:"The policy that refuses."`
+	Code    string `json:"code"             example:"ProfileNotAllowed"`
+	Field   string `json:"field,omitempty"  doc:"Path in the request, the pod or the policy." example:"metadata.annotations[slipway.dev/profile]"`
+	Message string `json:"message"          doc:"One sentence."`
+	Policy  string `json:"policy,omitempty" doc:"The policy that refuses."`
 }
 
 // Error is the detail.

@@ -14,9 +14,9 @@ const profilesPath = userPath + "/profiles"
 
 type profilesInput struct {
 	OfUser
-	Group     []string        `query:"group,explode" doc:"A group that the user is in; may be repeated."               maxItems:"1000"`
-	Server    string          `query:"server"        doc:"The server's unescaped name; left out: the default one."     maxLength:"255"`
-	Namespace string          `query:"namespace"     doc:"Where the pod would be; left out: where policy says, else the launcher's only namespace." maxLength:"63" pattern:"^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$"`
+	Group     []string        `query:"group,explode" doc:"A group that the user is in; may be repeated."                                            maxItems:"1000"`
+	Server    string          `query:"server"        doc:"The server's unescaped name; left out: the default one."                                  maxLength:"255"`
+	Namespace string          `query:"namespace"     doc:"Where the pod would be; left out: where policy says, else the launcher's only namespace." maxLength:"63"  pattern:"^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$"`
 	UserID    optional[int64] `query:"userId"        doc:"The hub's own number of the user."`
 }
 

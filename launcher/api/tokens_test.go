@@ -121,7 +121,7 @@ func TestWhereTheAPIServerDoesNotAnswerNobodyIsTurnedAwayForGood(t *testing.T) {
 	assert.Equal(t, http.StatusOK, answer.StatusCode)
 }
 
-func askAs(t *testing.T, h http.Handler, token string) (*http.Response, string) {
+func askAs(t *testing.T, h http.Handler, token string) (*answer, string) {
 	t.Helper()
 	return ask(t, h, http.MethodGet, "/v1/hubs/main/servers", "", fmt.Sprintf("Authorization: Bearer %s", token))
 }

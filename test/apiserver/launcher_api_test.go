@@ -172,6 +172,26 @@ func TestAHubStartsWatchesAndStopsAServerByHTTP(t *testing.T) {
 	assert.Contains(t, log, `"operation":"startServer"`)
 }
 
+const aliceUser = "/v1/hubs/main/users/alice"
+
+// tries are all operations on what is the hub main's.
+var tries = []struct{ method, path, body string }{
+	{http.MethodGet, "/v1/hubs/main/servers", ""},
+	{http.MethodGet, aliceUser + "/server", ""},
+	{http.MethodPut, aliceUser + "/server", `{"startId":"another"}`},
+	{http.MethodDelete, aliceUser + "/server?gracePeriodSeconds=0", ""},
+	{http.MethodGet, aliceUser + "/server/progress", ""},
+	{http.MethodGet, aliceUser + "/servers/x", ""},
+	{http.MethodPut, aliceUser + "/servers/x", `{"startId":"another"}`},
+	{http.MethodDelete, aliceUser + "/servers/x", ""},
+	{http.MethodGet, aliceUser + "/servers/x/progress", ""},
+	{http.MethodGet, aliceUser + "/profiles", ""},
+	{http.MethodGet, aliceUser + "/claims", ""},
+	{http.MethodDelete, aliceUser + "/claims", ""},
+	{http.MethodDelete, aliceUser + "/server/claims", ""},
+	{http.MethodDelete, aliceUser + "/servers/x/claims", ""},
+}
+
 // Each operation, as another hub's token tries it.
 func TestAnotherHubReadsAndStopsNothing(t *testing.T) {
 	a := startAPI(t)
@@ -189,23 +209,6 @@ func TestAnotherHubReadsAndStopsNothing(t *testing.T) {
 		"an account of the same name":        {client: a.first.client, base: a.first.base, token: hubToken(t, a.w, world.HubNamespace, "hub", api.Audience)},
 		"a token with something after it":    {client: a.first.client, base: a.first.base, token: a.first.token + "x"},
 		"the first hub's, to another's path": nil,
-	}
-	user := "/v1/hubs/main/users/alice"
-	tries := []struct{ method, path, body string }{
-		{http.MethodGet, "/v1/hubs/main/servers", ""},
-		{http.MethodGet, user + "/server", ""},
-		{http.MethodPut, user + "/server", `{"startId":"another"}`},
-		{http.MethodDelete, user + "/server?gracePeriodSeconds=0", ""},
-		{http.MethodGet, user + "/server/progress", ""},
-		{http.MethodGet, user + "/servers/x", ""},
-		{http.MethodPut, user + "/servers/x", `{"startId":"another"}`},
-		{http.MethodDelete, user + "/servers/x", ""},
-		{http.MethodGet, user + "/servers/x/progress", ""},
-		{http.MethodGet, user + "/profiles", ""},
-		{http.MethodGet, user + "/claims", ""},
-		{http.MethodDelete, user + "/claims", ""},
-		{http.MethodDelete, user + "/server/claims", ""},
-		{http.MethodDelete, user + "/servers/x/claims", ""},
 	}
 	for name, stranger := range strangers {
 		t.Run(name, func(t *testing.T) {

@@ -100,7 +100,7 @@ func (c *cluster) precondition(a ktesting.Action) (bool, runtime.Object, error) 
 	object, err := c.client.Tracker().Get(podsResource, deletion.Namespace, deletion.Name)
 	pod, isPod := object.(*corev1.Pod)
 	if err != nil || !isPod {
-		return false, nil, nil // the tracker says that there is none
+		return false, nil, nil //nolint:nilerr // the tracker itself says that there is none
 	}
 	if p := deletion.DeleteOptions.Preconditions; p != nil && p.UID != nil && *p.UID != pod.UID {
 		return true, nil, apierrors.NewConflict(schema.GroupResource{Resource: "pods"}, pod.Name, fmt.Errorf("its uid is %s", pod.UID))

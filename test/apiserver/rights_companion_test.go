@@ -59,7 +59,7 @@ func (d *deprived) needsLargerClaims(t *testing.T) {
 
 func (d *deprived) isAskedToDelete(t *testing.T) {
 	t.Helper()
-	d.until(t, func(c *companionTest, round int) {
+	d.until(t, func(c *companionTest, _ int) {
 		pod := c.launch(t)
 		c.awaitClaim(t, "claim-alice", nil)
 		c.Remove(t, pod)

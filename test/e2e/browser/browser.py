@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, Error, Page, sync_playwright
+from playwright.sync_api import TimeoutError as TooLate
 
 # As root there is no sandbox. Without the others the browser looks for its maker's servers, which are out of reach.
 FLAGS = [
@@ -30,6 +31,8 @@ FLAGS = [
 ]
 SOON = 60_000  # ms; for a page
 A_START = 180_000  # ms; for a server
+A_MOMENT = 10_000  # ms; for what costs nothing
+ATTEMPTS = 6
 
 # The page shows each message for as long as the next one takes, and is gone when the server is there.
 RECORD_PROGRESS = """
@@ -43,7 +46,7 @@ document.addEventListener("DOMContentLoaded", () => {
 """
 
 REFUSED = ".spawn-error-msg, #progress-bar.bg-danger, div.error"
-LAB = ".jp-LauncherCard"
+LAB = "#jp-main-dock-panel"
 
 
 class Person:
@@ -114,10 +117,19 @@ class Person:
         page.goto(f"{self.url}/user/{self.name}/{server + '/' if server else ''}lab?reset")
         page.locator(".jp-LauncherCard[data-category=Notebook]").first.click()
         page.wait_for_selector(".jp-NotebookPanel .jp-Notebook-ExecutionIndicator[data-status=idle]", timeout=A_START)
-        page.locator(".jp-Notebook .jp-Cell .cm-content").first.click()
+        cell = page.locator(".jp-Notebook .jp-Cell").first
+        cell.locator(".cm-content").click()
         page.keyboard.insert_text(code)
-        page.keyboard.press("Shift+Enter")
-        output = page.locator(".jp-Notebook .jp-Cell").first.locator(".jp-OutputArea-output")
+        # A kernel that is idle may not listen yet. Then nothing comes of it, and the cell goes on looking untouched.
+        for _ in range(ATTEMPTS):
+            cell.locator(".cm-content").click()
+            page.keyboard.press("Control+Enter")
+            try:
+                cell.locator(".jp-InputPrompt", has_not_text="[ ]:").wait_for(timeout=A_MOMENT)
+                break
+            except TooLate:
+                continue
+        output = cell.locator(".jp-OutputArea-output")
         output.first.wait_for()
         self._picture(picture)
         return {"printed": output.first.inner_text()}
@@ -148,7 +160,8 @@ class Person:
         """Wait for JupyterLab, or for the hub's word why there is none."""
         self.progress.clear()
         if picture:
-            self.page.wait_for_selector(f".progress-log-event >> nth=2, {REFUSED}", state="attached", timeout=A_START)
+            told = f"#progress-log > :nth-child(3), {REFUSED}, {LAB}"
+            self.page.wait_for_selector(told, state="attached", timeout=A_START)
             self.page.evaluate("document.getElementById('progress-details')?.setAttribute('open', '')")
             self._picture(picture)
         seen = self.page.wait_for_selector(f"{LAB}, {REFUSED}", state="attached", timeout=A_START)

@@ -197,7 +197,7 @@ func loopback(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 
 // await asks until ctx ends, often enough that a start can be measured.
 func await(ctx context.Context, ask func() error) error {
-	tick := time.NewTicker(2 * time.Millisecond)
+	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		err := ask()

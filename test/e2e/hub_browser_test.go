@@ -41,7 +41,7 @@ type seen struct {
 // step is what a user does, without the user and the verb.
 type step map[string]any
 
-// picturesFolder is where the pictures of a run go. E2E_PICTURES names another, such as that of the docs.
+// picturesFolder is where the pictures of a run go. E2E_PICTURES names another, such as launcher/jupyterhub/docs.
 func picturesFolder(t *testing.T) string {
 	t.Helper()
 	folder := os.Getenv("E2E_PICTURES")

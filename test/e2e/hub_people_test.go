@@ -38,8 +38,9 @@ type inside struct {
 func TestHubServesPeople(t *testing.T) {
 	const namespace = "people"
 	s := onStage(t)
+	h := s.newHub(t, namespace)
 	s.installForHub(t, namespace)
-	h := s.startHub(t, namespace, slipwaySpawner)
+	h.runHub(t, slipwaySpawner)
 	h.kubectl(t, "", "create", "configmap", "course", "--namespace", namespace, "--from-literal=motto=read this")
 	for _, chapter := range []struct {
 		name string
@@ -60,7 +61,7 @@ func (h *jupyterHub) aliceStarts(t *testing.T) {
 	t.Helper()
 	h.do(t, "alice", "log_in", step{"password": hubPassword})
 	offered := h.do(t, "alice", "form", step{"picture": "form"})
-	course := map[string][]string{"memory": {"less", "more"}, "language": {"en", "de"}}
+	course := map[string][]string{"memory": {"less", "more"}, "language": {"de", "en"}}
 	assert.Equal(t, map[string]map[string][]string{"course": course, "staff": {}}, offered.Profiles)
 
 	started := h.do(t, "alice", "start", step{

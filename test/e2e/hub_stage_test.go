@@ -40,8 +40,8 @@ type jupyterHub struct {
 
 var jupyterLoaded sync.Once
 
-// startHub starts a hub whose spawner is configured in a folder of testdata/hub. Everything goes away with the test.
-func (s *stage) startHub(t *testing.T, namespace, spawner string) *jupyterHub {
+// newHub makes a namespace for a hub, with all that a hub needs. Everything goes away with the test.
+func (s *stage) newHub(t *testing.T, namespace string) *jupyterHub {
 	t.Helper()
 	jupyterLoaded.Do(func() { require.NoError(t, s.LoadImage(t.Context(), jupyterImages)) })
 	s.makeVolumes(t, namespace)
@@ -58,7 +58,6 @@ func (s *stage) startHub(t *testing.T, namespace, spawner string) *jupyterHub {
 	})
 	require.NoError(t, s.EnsureServiceAccount(t.Context(), namespace, hubAccount))
 	h.kubectl(t, "", "apply", "--namespace", namespace, "-f", "testdata/hub/hub.yaml")
-	h.runHub(t, spawner)
 	h.browser = browse(t, "http://"+h.forward(t))
 	return h
 }
@@ -90,7 +89,7 @@ spec:
 	}
 }
 
-// runHub runs the hub with that spawner, in place of one that runs.
+// runHub runs the hub with that spawner, which is configured in a folder of testdata/hub, in place of one that runs.
 func (h *jupyterHub) runHub(t *testing.T, spawner string) {
 	t.Helper()
 	config := h.kubectl(t, "", "create", "configmap", "hub", "--dry-run=client", "-o", "yaml",

@@ -13,7 +13,8 @@ import (
 func TestHubSwitchesOver(t *testing.T) {
 	const namespace = "switch"
 	s := onStage(t)
-	h := s.startHub(t, namespace, kubeSpawner)
+	h := s.newHub(t, namespace)
+	h.runHub(t, kubeSpawner)
 	if !t.Run("three servers are started by KubeSpawner", h.kubeSpawnerStarts) {
 		return
 	}

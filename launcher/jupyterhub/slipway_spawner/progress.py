@@ -36,6 +36,11 @@ class Progress:
         self._ended = True
         self._wake()
 
+    @property
+    def ended(self) -> bool:
+        """Say whether there is no more to come."""
+        return self._ended
+
     async def watch(self) -> AsyncIterator[dict[str, Any]]:
         """Give all steps in the form of JupyterHub's progress events."""
         seen = 0

@@ -113,8 +113,8 @@ class SlipwaySpawner(Settings, Spawner):  # type: ignore[misc] # JupyterHub has 
         except asyncio.TimeoutError as error:
             raise await self._too_late() from error
         finally:
+            # Kept for whoever comes while the hub still waits for the server to answer.
             self._progress.end()
-            self._progress = None
         return server.url
 
     async def _request(self, patience: float) -> dict[str, Any]:
@@ -188,7 +188,7 @@ class SlipwaySpawner(Settings, Spawner):  # type: ignore[misc] # JupyterHub has 
         return refusal.refusal(sentence, reason="timeout", status=504)
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
-        """Give the steps of the start that is under way."""
+        """Give the steps of the start that is under way, also after the last while the hub waits for the server."""
         if self._progress:
             async for event in self._progress.watch():
                 yield event
@@ -198,7 +198,7 @@ class SlipwaySpawner(Settings, Spawner):  # type: ignore[misc] # JupyterHub has 
 
         A launcher that doesn't answer says nothing about servers: it's never a reason to report one as gone.
         """
-        if self._progress:
+        if self._progress and not self._progress.ended:
             return None
         try:
             server = await self._shared[1].find(self.user.name, self.name)

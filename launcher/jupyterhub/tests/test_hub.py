@@ -157,6 +157,12 @@ async def test_progress_is_shown_to_everybody_who_watches(open_hub):
     assert also[-1]["ready"]
 
 
+async def test_progress_is_told_to_whoever_comes_while_the_hub_waits_for_the_pod_to_answer(hub):
+    await start(hub, "alice", options={"profile": "small"})
+    # A pod without a readiness probe runs long before its server answers: start is over then, but the page isn't.
+    assert [step["message"] async for step in spawner(hub, "alice").progress()]
+
+
 async def test_pod_that_can_not_start_fails_with_its_reason_and_is_removed(hub):
     async with person(hub, "alice") as alice:
         await alice.open("/spawn")

@@ -132,7 +132,7 @@ class Person:
         output = cell.locator(".jp-OutputArea-output")
         output.first.wait_for()
         self._picture(picture)
-        return {"printed": output.first.inner_text()}
+        return {"printed": output.first.inner_text().strip()}
 
     def visit(self, path: str, picture: str = "") -> dict[str, Any]:
         answer = self.page.goto(f"{self.url}{path}")

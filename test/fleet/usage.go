@@ -44,10 +44,10 @@ func kilobytes(status, name string) int64 {
 	return n << 10
 }
 
-// processorTime is utime and stime, the 14th and 15th fields of /proc/PID/stat. The second one, the name, may have spaces.
+// processorTime is utime and stime, the 14th and 15th fields of /proc/PID/stat. The second one, the name, may have
+// spaces and brackets.
 func processorTime(stat string) time.Duration {
-	_, rest, _ := strings.Cut(stat, ") ")
-	fields := strings.Fields(rest)
+	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
 	const utime = 14 - 3 // the third field is the first after the name
 	if len(fields) <= utime+1 {
 		return 0

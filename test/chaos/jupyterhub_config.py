@@ -3,7 +3,7 @@
 import os
 
 from jupyterhub.proxy import Proxy
-from slipway_spawner import SlipwaySpawner
+from slipway_spawner.spawner import SlipwaySpawner
 
 
 class NoProxy(Proxy):

@@ -70,7 +70,7 @@ func (c *Client) Get(ctx context.Context, user string) (*Server, error) {
 	s, err := c.server(ctx, http.MethodGet, serverPath(user), nil)
 	var problem *Problem
 	if errors.As(err, &problem) && problem.Code == "NotFound" {
-		return nil, nil
+		return nil, nil //nolint:nilnil // it isn't there, and nothing is wrong
 	}
 	return s, err
 }

@@ -26,8 +26,12 @@ import (
 	"github.com/slipway-hub/slipway/test/world"
 )
 
-// Hub is whose servers the launchers start, Namespace where.
-const Hub, Namespace = "main", "servers"
+const (
+	// Hub is whose servers the launchers start.
+	Hub = "main"
+	// Namespace is where.
+	Namespace = "servers"
+)
 
 // Options of a fleet.
 type Options struct {
@@ -74,7 +78,7 @@ func New(t *testing.T, o Options) *Fleet {
 // shortDir is a temporary folder whose path leaves room for the name of a socket, which may have 107 bytes.
 func shortDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "slipway-fleet-")
+	dir, err := os.MkdirTemp("", "slipway-fleet-") //nolint:usetesting // the path of t.TempDir is too long
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -197,7 +201,7 @@ func loopback(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 
 // await asks until ctx ends, often enough that a start can be measured.
 func await(ctx context.Context, ask func() error) error {
-	tick := time.NewTicker(2 * time.Millisecond)
+	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		err := ask()

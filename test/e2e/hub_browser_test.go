@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -79,9 +80,7 @@ func browse(t *testing.T, url string) *browser {
 func (b *browser) do(t *testing.T, user, verb string, how step) seen {
 	t.Helper()
 	line := map[string]any{"user": user, "do": verb}
-	for name, value := range how {
-		line[name] = value
-	}
+	maps.Copy(line, how)
 	asked, err := json.Marshal(line)
 	require.NoError(t, err)
 	_, err = b.in.Write(append(asked, '\n'))

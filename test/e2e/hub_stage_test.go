@@ -71,7 +71,7 @@ func (s *stage) makeVolumes(t *testing.T, of string) {
 		path := filepath.Join(folder, fmt.Sprint(i))
 		require.NoError(t, os.Mkdir(path, 0o755))
 		// No kubelet hands such a folder to a pod's group.
-		require.NoError(t, os.Chmod(path, 0o777)) //nolint:gosec // see above
+		require.NoError(t, os.Chmod(path, 0o777))
 		name := fmt.Sprintf("%s-%d", of, i)
 		s.kubectl(t, fmt.Sprintf(`
 apiVersion: v1

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 
+	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/rest"
 )
 
@@ -20,8 +21,8 @@ type Entry struct {
 	Value []byte `json:"value"`
 }
 
-// putsAtOnce is less than the operations that etcd takes in one transaction.
-const putsAtOnce = 100
+// putsAtOnce is how many requests to write are under way at a time.
+const putsAtOnce = 16
 
 // Stored reads the entry of a key.
 func (c *Cluster) Stored(ctx context.Context, key string) (Entry, error) {
@@ -40,22 +41,16 @@ func (c *Cluster) Stored(ctx context.Context, key string) (Entry, error) {
 // Store writes entries past the API server, whose clients see them a moment
 // later, as if another API server had written them. It is for objects by the
 // thousand, each of which equals one that came the usual way.
+//
+// Each has a transaction of its own: objects of one revision are something
+// that the API server never makes, and its watches lose some of them.
 func (c *Cluster) Store(ctx context.Context, entries []Entry) error {
-	type put struct {
-		Put Entry `json:"request_put"`
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(putsAtOnce)
+	for _, e := range entries {
+		group.Go(func() error { return c.askEtcd(ctx, "/v3/kv/put", e, nil) })
 	}
-	for len(entries) > 0 {
-		n := min(len(entries), putsAtOnce)
-		puts := make([]put, n)
-		for i := range puts {
-			puts[i].Put = entries[i]
-		}
-		if err := c.askEtcd(ctx, "/v3/kv/txn", map[string]any{"success": puts}, nil); err != nil {
-			return err
-		}
-		entries = entries[n:]
-	}
-	return nil
+	return group.Wait()
 }
 
 // askEtcd uses the JSON form of etcd's API.

@@ -26,8 +26,12 @@ import (
 	"github.com/slipway-hub/slipway/test/world"
 )
 
-// Hub is whose servers the launchers start, Namespace where.
-const Hub, Namespace = "main", "servers"
+const (
+	// Hub is whose servers the launchers start.
+	Hub = "main"
+	// Namespace is where they do.
+	Namespace = "servers"
+)
 
 // Options of a fleet.
 type Options struct {
@@ -74,7 +78,7 @@ func New(t *testing.T, o Options) *Fleet {
 // shortDir is a temporary folder whose path leaves room for the name of a socket, which may have 107 bytes.
 func shortDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "slipway-fleet-")
+	dir, err := os.MkdirTemp("", "slipway-fleet-") //nolint:usetesting // t.TempDir() has the test's name in its path
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		if t.Failed() {

@@ -10,14 +10,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
-
-	"github.com/stretchr/testify/require"
 )
 
 // notebooks answers for the pods, on which nothing runs: at the address of each that says that it runs, and as long as it does.
@@ -50,6 +49,7 @@ func answerForPods(t *testing.T, client kubernetes.Interface, namespace string, 
 
 // follow is called by one goroutine.
 func (n *notebooks) follow(t *testing.T, object any) {
+	t.Helper()
 	pod, ok := object.(*corev1.Pod)
 	if !ok || pod.Status.PodIP == "" || n.open[pod.UID] != nil {
 		return

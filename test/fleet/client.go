@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -65,14 +64,9 @@ func (c *Client) Start(ctx context.Context, user string, s Start) (*Server, erro
 	return c.server(ctx, http.MethodPut, serverPath(user), s)
 }
 
-// Get gives it; nil where it isn't there.
+// Get gives it. One that isn't there is a Problem, of status 404.
 func (c *Client) Get(ctx context.Context, user string) (*Server, error) {
-	s, err := c.server(ctx, http.MethodGet, serverPath(user), nil)
-	var problem *Problem
-	if errors.As(err, &problem) && problem.Code == "NotFound" {
-		return nil, nil //nolint:nilnil // it isn't there, and nothing is wrong
-	}
-	return s, err
+	return c.server(ctx, http.MethodGet, serverPath(user), nil)
 }
 
 // Stop stops it and waits until it is gone, at most for so long; nil when it is.

@@ -29,7 +29,7 @@ import (
 const (
 	// Hub is whose servers the launchers start.
 	Hub = "main"
-	// Namespace is where.
+	// Namespace is where they do.
 	Namespace = "servers"
 )
 
@@ -78,7 +78,7 @@ func New(t *testing.T, o Options) *Fleet {
 // shortDir is a temporary folder whose path leaves room for the name of a socket, which may have 107 bytes.
 func shortDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "slipway-fleet-") //nolint:usetesting // the path of t.TempDir is too long
+	dir, err := os.MkdirTemp("", "slipway-fleet-") //nolint:usetesting // t.TempDir() has the test's name in its path
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		if t.Failed() {

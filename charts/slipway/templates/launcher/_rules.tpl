@@ -31,16 +31,23 @@
 - apiGroups: [slipway.dev]
   resources: [spawnpolicies]
   verbs:
-    - get # to show one's profiles
     - list # to show them all
     - watch # to keep them current
 # Why a server doesn't start.
 - apiGroups: [""]
-  resources: [events, persistentvolumeclaims, resourcequotas]
+  resources: [events]
   verbs:
-    - get # to explain
-    - list # to explain
-    - watch # to explain while it happens
+    - list # to tell what has happened to it so far
+    - watch # to tell what happens
+- apiGroups: [""]
+  resources: [persistentvolumeclaims]
+  verbs:
+    - get # to say which of its claims it waits for
+    - list # to show a user's
+- apiGroups: [""]
+  resources: [resourcequotas]
+  verbs:
+    - list # to say which quota is used up
 {{- if .Values.launcher.deleteClaims }}
 - apiGroups: [""]
   resources: [persistentvolumeclaims]

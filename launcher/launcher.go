@@ -200,7 +200,7 @@ type Change struct {
 // last state of each server rather than every one between.
 func (l *Launcher) Watch(ctx context.Context, hub string) <-chan Change {
 	changes := make(chan Change)
-	w := l.store.watch(ctx, func(k Key) bool { return k.Hub == hub })
+	w := l.store.watch(ctx, hub)
 	go func() {
 		defer close(changes)
 		for {

@@ -17,7 +17,7 @@ func (l *Launcher) Progress(ctx context.Context, key Key) iter.Seq[Step] {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		p := &telling{Launcher: l, key: key, yield: yield, begun: time.Now()}
-		p.changes = l.store.watch(ctx, func(k Key) bool { return k == key })
+		p.changes = l.store.watchServer(ctx, key)
 		p.run(ctx)
 	}
 }

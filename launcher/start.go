@@ -40,7 +40,7 @@ func (l *Launcher) Start(ctx context.Context, req Request) (*Server, error) {
 	}
 	s := &start{Launcher: l, req: &req, id8: startID8(req.StartID), flight: f}
 	// From here on every change of the server's pods is noted, so that this one's can't be missed.
-	changes := l.store.watch(ctx, func(k Key) bool { return k == req.Key })
+	changes := l.store.watchServer(ctx, req.Key)
 	pod, err := s.untilAdmitted(ctx)
 	if err != nil {
 		return nil, err

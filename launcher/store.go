@@ -14,12 +14,13 @@ import (
 type store struct {
 	mu      sync.RWMutex
 	servers map[Key][]*record
-	// watchers are told of every change.
+	// watchers are told of the changes of all servers, ofServer of those of one: there may be thousands that look at one each.
 	watchers map[*watcher]struct{}
+	ofServer map[Key]map[*watcher]struct{}
 }
 
 func newStore() *store {
-	return &store{servers: map[Key][]*record{}, watchers: map[*watcher]struct{}{}}
+	return &store{servers: map[Key][]*record{}, watchers: map[*watcher]struct{}{}, ofServer: map[Key]map[*watcher]struct{}{}}
 }
 
 // handler keeps the store as the cache of pods is.
@@ -60,6 +61,9 @@ func (s *store) change(r *record, deleted bool) {
 		delete(s.servers, key)
 	}
 	for w := range s.watchers {
+		w.note(r, deleted)
+	}
+	for w := range s.ofServer[key] {
 		w.note(r, deleted)
 	}
 }
@@ -112,16 +116,14 @@ func (r *record) copyOfServer() *Server {
 	return &s
 }
 
-// watch tells of the changes of the servers that it is to match, first of all of those that are there, until ctx ends.
-func (s *store) watch(ctx context.Context, matches func(Key) bool) *watcher {
-	w := &watcher{matches: matches, pending: map[types.UID]noted{}, raised: make(chan struct{}, 1)}
+// watch tells of the changes of a hub's servers, first of all of those that are there, until ctx ends.
+func (s *store) watch(ctx context.Context, hub string) *watcher {
+	w := newWatcher(hub)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.watchers[w] = struct{}{}
 	for _, records := range s.servers {
-		for _, r := range records {
-			w.note(r, false)
-		}
+		w.noteAll(records)
 	}
 	context.AfterFunc(ctx, func() {
 		s.mu.Lock()
@@ -131,10 +133,30 @@ func (s *store) watch(ctx context.Context, matches func(Key) bool) *watcher {
 	return w
 }
 
+// watchServer does so for one server.
+func (s *store) watchServer(ctx context.Context, key Key) *watcher {
+	w := newWatcher(key.Hub)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ofServer[key] == nil {
+		s.ofServer[key] = map[*watcher]struct{}{}
+	}
+	s.ofServer[key][w] = struct{}{}
+	w.noteAll(s.servers[key])
+	context.AfterFunc(ctx, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if delete(s.ofServer[key], w); len(s.ofServer[key]) == 0 {
+			delete(s.ofServer, key)
+		}
+	})
+	return w
+}
+
 // watcher keeps the last change of each pod until it is taken, so one who reads slowly costs little and hears the truth.
 type watcher struct {
-	matches func(Key) bool
-	raised  chan struct{}
+	hub    string
+	raised chan struct{}
 
 	mu      sync.Mutex
 	pending map[types.UID]noted
@@ -146,8 +168,18 @@ type noted struct {
 	deleted bool
 }
 
+func newWatcher(hub string) *watcher {
+	return &watcher{hub: hub, pending: map[types.UID]noted{}, raised: make(chan struct{}, 1)}
+}
+
+func (w *watcher) noteAll(records []*record) {
+	for _, r := range records {
+		w.note(r, false)
+	}
+}
+
 func (w *watcher) note(r *record, deleted bool) {
-	if !w.matches(r.server.Key) {
+	if r.server.Hub != w.hub {
 		return
 	}
 	w.mu.Lock()
@@ -194,7 +226,7 @@ func (w *watcher) next(ctx context.Context) (noted, error) {
 func (s *store) awaitGone(ctx context.Context, key Key, uid types.UID) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	w := s.watch(ctx, func(k Key) bool { return k == key })
+	w := s.watchServer(ctx, key)
 	for {
 		s.mu.RLock()
 		there := slices.ContainsFunc(s.servers[key], func(r *record) bool { return r.UID == uid })

@@ -75,10 +75,10 @@ func (s *start) readAgain(ctx context.Context, err error) bool {
 	return true
 }
 
-// outOfTime says that a start took too long, or was given up, and what it was waiting for.
+// outOfTime says that a start took too long, or was given up, and what it was waiting for: last is nil where nothing was answered.
 func outOfTime(ctx context.Context, last error) error {
 	cause := context.Cause(ctx)
-	if errors.Is(last, cause) || errors.Is(last, errTaken) || errors.Is(last, ctx.Err()) {
+	if last == nil || errors.Is(last, cause) || errors.Is(last, errTaken) || errors.Is(last, ctx.Err()) {
 		return cause
 	}
 	// What was answered last isn't why it ended, so it is told but can't be asked for.

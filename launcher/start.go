@@ -85,13 +85,17 @@ var errTaken = errors.New("another pod had the name")
 // untilAdmitted tries until the pod and its Secret are there, it is refused for good, or ctx ends.
 func (s *start) untilAdmitted(ctx context.Context) (*corev1.Pod, error) {
 	wait := patience()
+	var last error // what was answered last; a try that is cut off has no answer
 	for {
 		pod, err := s.try(ctx)
 		if err == nil {
 			return pod, nil
 		}
+		if ctx.Err() == nil || !errors.Is(err, ctx.Err()) {
+			last = err
+		}
 		if ctx.Err() != nil {
-			return nil, outOfTime(ctx, err)
+			return nil, outOfTime(ctx, last)
 		}
 		var after time.Duration
 		switch again, soonest := mayGoWell(err); {
@@ -104,7 +108,7 @@ func (s *start) untilAdmitted(ctx context.Context) (*corev1.Pod, error) {
 		s.flight.say(waitingAgain(err))
 		s.log.V(1).Info("start is tried again", "hub", s.req.Hub, "pod namespace", s.req.Namespace, "reason", reasonOf(err))
 		if !sleep(ctx, max(after, wait.Step())) {
-			return nil, outOfTime(ctx, err)
+			return nil, outOfTime(ctx, last)
 		}
 	}
 }

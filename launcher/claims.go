@@ -83,8 +83,8 @@ func (l *Launcher) DeleteClaims(ctx context.Context, key Key, allServers bool) (
 		marked, err := l.client.CoreV1().PersistentVolumeClaims(c.Namespace).Patch(ctx, c.Name, types.MergePatchType, patch, metav1.PatchOptions{})
 		switch {
 		case apierrors.IsForbidden(err):
-			l.log.V(1).Info("claims aren't deleted here", "namespace", c.Namespace)
-			return asked, nil
+			// Another account may have asked for this one, and the others are another matter.
+			l.log.Info("may not ask for the deletion of a claim", "namespace", c.Namespace, "claim", c.Name)
 		case apierrors.IsNotFound(err), apierrors.IsConflict(err): // gone, or another's of the same name
 		case err != nil:
 			return asked, fmt.Errorf("ask for the deletion of claim %s/%s: %w", c.Namespace, c.Name, err)

@@ -2,6 +2,8 @@ package launcher
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 )
 
@@ -17,6 +19,8 @@ type flights struct {
 type flight struct {
 	key    Key
 	cancel context.CancelCauseFunc
+	// done is closed when it has ended.
+	done chan struct{}
 
 	mu   sync.Mutex
 	said string
@@ -29,7 +33,7 @@ var errStopped = &Failure{Message: "the server was stopped while it started", Ho
 
 func (f *flights) begin(ctx context.Context, key Key) (context.Context, *flight) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	one := &flight{key: key, cancel: cancel, changed: make(chan struct{})}
+	one := &flight{key: key, cancel: cancel, done: make(chan struct{}), changed: make(chan struct{})}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.all == nil {
@@ -57,15 +61,25 @@ func (f *flights) end(one *flight) {
 	defer one.mu.Unlock()
 	one.ended = true
 	close(one.changed)
+	close(one.done)
 }
 
-// stop ends the starts of a server, so that none comes up after it was stopped.
-func (f *flights) stop(key Key) {
+// stop ends the starts of a server, so that none comes up after it was stopped, and waits until they have ended; its error is that of ctx.
+func (f *flights) stop(ctx context.Context, key Key) error {
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	for one := range f.all[key] {
+	ending := slices.Collect(maps.Keys(f.all[key]))
+	f.mu.Unlock()
+	for _, one := range ending {
 		one.cancel(errStopped)
 	}
+	for _, one := range ending {
+		select {
+		case <-one.done:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
 }
 
 // of gives a start of a server; nil where there is none, and then a channel that is closed when any begins.

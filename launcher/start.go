@@ -33,15 +33,22 @@ func (l *Launcher) Start(ctx context.Context, req Request) (*Server, error) {
 	over := fmt.Errorf("%s wasn't admitted within %s: %w", req.Key, timeout, context.DeadlineExceeded)
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, over)
 	defer cancel()
+	patient := ctx
 	ctx, f := l.flights.begin(ctx, req.Key)
 	defer l.flights.end(f)
 	if err := l.awaitSynced(ctx); err != nil {
 		return nil, err
 	}
-	s := &start{Launcher: l, req: &req, id8: startID8(req.StartID), flight: f}
+	s := &start{Launcher: l, req: &req, id8: startID8(req.StartID), flight: f, patient: patient}
 	// From here on every change of the server's pods is noted, so that this one's can't be missed.
 	changes := l.store.watchServer(ctx, req.Key)
 	pod, err := s.untilAdmitted(ctx)
+	if errors.Is(context.Cause(ctx), errStopped) {
+		if err := s.takeBack(patient); err != nil {
+			return nil, errors.Join(errStopped, err)
+		}
+		return nil, errStopped
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -73,6 +80,10 @@ type start struct {
 	// id8 is what makes the env Secret's name of StartID.
 	id8    string
 	flight *flight
+	// patient ends with the start's time, and not where it is stopped: what was sent is waited for, since it may have been done.
+	patient context.Context //nolint:containedctx // it lives as long as the call
+	// namespace and pod are those of the last try; empty before it.
+	namespace, pod string
 	// set are the policies that the last try went by.
 	set *policySet
 	// looks counts how often policies and labels were read again because of a denial.
@@ -129,9 +140,10 @@ func (s *start) try(ctx context.Context) (*corev1.Pod, error) {
 	id.Name = names.Pod
 	id.EnvSecret = names.Pod + envSecretInfix + s.id8
 	id.EnvKeys = slices.Sorted(maps.Keys(s.secretData()))
+	s.namespace, s.pod = at.Name, id.Name
 	pod, err := s.elsewhere(ctx, at.Name, id.Name)
 	if pod == nil && err == nil {
-		pod, err = s.client.CoreV1().Pods(at.Name).Create(ctx, Skeleton(id, at.Name), metav1.CreateOptions{})
+		pod, err = s.client.CoreV1().Pods(at.Name).Create(s.patient, Skeleton(id, at.Name), metav1.CreateOptions{})
 		if apierrors.IsAlreadyExists(err) {
 			pod, err = s.settle(ctx, at.Name, id.Name)
 		}
@@ -140,6 +152,26 @@ func (s *start) try(ctx context.Context) (*corev1.Pod, error) {
 		return nil, explainRefusal(err, at.Name, id.Name)
 	}
 	return pod, s.createSecret(ctx, pod)
+}
+
+// takeBack deletes the pod that a start made before it was stopped.
+func (s *start) takeBack(ctx context.Context) error {
+	if s.pod == "" {
+		return nil
+	}
+	const soon = 10 * time.Second
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), soon)
+	defer cancel()
+	pod, err := s.client.CoreV1().Pods(s.namespace).Get(ctx, s.pod, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil
+	case err != nil:
+		return fmt.Errorf("look for the pod of a start that was stopped: %w", err)
+	case keyOf(pod) != s.req.Key || startIDOf(pod) != s.id8:
+		return nil
+	}
+	return s.remove(ctx, pod.Namespace, pod.Name, pod.UID, 0)
 }
 
 // envSecretInfix stands between a pod's name and its start id in the name of its env Secret.

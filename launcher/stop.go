@@ -24,7 +24,9 @@ func (l *Launcher) Stop(ctx context.Context, key Key, o StopOptions) (*Server, e
 	if err := errors.Join(l.knows(key.Hub), l.syncedNow()); err != nil {
 		return nil, err
 	}
-	l.flights.stop(key)
+	if err := l.flights.stop(ctx, key); err != nil {
+		return nil, err
+	}
 	grace := defaultGrace
 	if o.GracePeriod != nil {
 		grace = max(0, *o.GracePeriod)

@@ -39,6 +39,8 @@ type telling struct {
 
 	// uid of the pod that is told of; "" before there is one. events are its own.
 	uid types.UID
+	// appear ends the time that a pod may take to appear, while there is none.
+	appear *time.Timer
 	// going: it is being stopped, perhaps to make room for the next.
 	going      bool
 	events     <-chan *corev1.Event
@@ -54,9 +56,8 @@ const (
 )
 
 func (p *telling) run(ctx context.Context) {
-	defer func() { p.follow(ctx, nil) }()
-	appear := time.NewTimer(appearWithin)
-	defer appear.Stop()
+	p.appear = time.NewTimer(appearWithin)
+	defer func() { p.follow(ctx, nil); p.appear.Stop() }()
 	calm := time.NewTimer(patienceAfter)
 	defer calm.Stop()
 	for !p.over {
@@ -74,11 +75,11 @@ func (p *telling) run(ctx context.Context) {
 				continue
 			}
 			p.event(event)
-		case <-appear.C:
+		case <-p.appear.C:
 			switch {
 			case p.uid != "":
 			case p.flights.has(p.key):
-				appear.Reset(appearWithin)
+				p.appear.Reset(appearWithin)
 			default:
 				p.tell(Step{Progress: -1, Message: "The server isn't there: no pod of it has been started", Done: true})
 			}
@@ -181,6 +182,7 @@ func (p *telling) follow(ctx context.Context, r *record) {
 	}
 	p.uid, p.going, p.events, p.stopEvents = "", false, nil, nil
 	if r == nil {
+		p.appear.Reset(appearWithin)
 		return
 	}
 	ctx, p.stopEvents = context.WithCancel(ctx)

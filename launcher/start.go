@@ -226,8 +226,11 @@ func (s *start) settle(ctx context.Context, namespace, name string) (*corev1.Pod
 // takenBy says that a pod's name is taken by somebody else's server.
 func takenBy(wanted Key, pod *corev1.Pod) policy.Denial {
 	whose := "isn't a server of any hub"
-	if has := keyOf(pod); has.Hub != "" && has.User != "" {
+	switch has := keyOf(pod); {
+	case has.Hub == wanted.Hub && has.User != "":
 		whose = "is " + has.String()
+	case has.Hub != "" && has.User != "":
+		whose = "is a server of another hub" // whose users are no business of this one
 	}
 	return policy.Denial{
 		Code: policy.IdentityConflict, Field: "metadata.name",

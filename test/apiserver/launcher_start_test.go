@@ -300,19 +300,22 @@ func TestAPodOfAnotherHubOrUserIsLeftAlone(t *testing.T) {
 	l := aLauncher(t, w, ns, func(c *launcher.Config) { c.Hubs = []string{"main", "other"} })
 	_, err := l.Start(t.Context(), aliceStarts("one"))
 	require.NoError(t, err)
-	for name, change := range map[string]func(*launcher.Request){
-		"hub":    func(r *launcher.Request) { r.Hub = "other" },
-		"user":   func(r *launcher.Request) { r.User = "bob" },
-		"server": func(r *launcher.Request) { r.Name = "lab" },
+	for name, c := range map[string]struct {
+		change func(*launcher.Request)
+		says   string
+	}{
+		"hub":    {func(r *launcher.Request) { r.Hub = "other" }, "is there already and is a server of another hub"},
+		"user":   {func(r *launcher.Request) { r.User = "bob" }, `is there already and is the server of user "alice" of hub "main"`},
+		"server": {func(r *launcher.Request) { r.Name = "lab" }, `is there already and is the server of user "alice" of hub "main"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			req := aliceStarts("two")
-			change(&req)
+			c.change(&req)
 			_, err := l.Start(t.Context(), req)
 			d, ok := errors.AsType[*launcher.Denied](err)
 			require.True(t, ok, "%v", err)
 			assert.Equal(t, []policy.Code{policy.IdentityConflict}, d.Codes())
-			assert.Contains(t, err.Error(), `is there already and is the server of user "alice" of hub "main"`)
+			assert.Contains(t, err.Error(), c.says)
 		})
 	}
 	requireOneServer(t, w, ns, "one")

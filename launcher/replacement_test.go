@@ -42,7 +42,7 @@ func TestProgressEndsWhereTheReplacementIsDenied(t *testing.T) {
 				last = s
 			}
 		}()
-		time.Sleep(20 * time.Second) // of the test's own clock
+		time.Sleep(20 * time.Second) //nolint:forbidigo // the clock is the test's own
 		tries := 0
 		client.PrependReactor("create", "pods", func(clienttesting.Action) (bool, runtime.Object, error) {
 			if tries++; tries == 1 {

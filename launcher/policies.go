@@ -142,6 +142,12 @@ func (s *policySet) names(in policy.Input) (policy.Names, []policy.Denial) {
 	return names, append(denials, s.unreadable.In(in.Namespace.Name)...)
 }
 
+// claimNames gives the names of a server's claims.
+func (s *policySet) claimNames(in policy.Input) (map[string]string, []policy.Denial) {
+	names, denials := s.compiled.ClaimNames(in)
+	return names, append(denials, s.unreadable.In(in.Namespace.Name)...)
+}
+
 // namespace gives the one that policy has for a server.
 func (s *policySet) namespace(in policy.Input) (policy.UserNamespace, []policy.Denial) {
 	return s.compiled.Namespace(in)

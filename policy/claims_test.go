@@ -105,3 +105,19 @@ func TestAClaimHasAName(t *testing.T) {
 		})
 	}
 }
+
+func TestClaimNamesAreTheTemplatesWhateverIsThere(t *testing.T) {
+	c := compiled(t, baseline+namespaced("n", `{defaults: {storagePvcEnsure: true, storageCapacity: 1Gi, pvcNameTemplate: "home-{username}",
+		claims: {tmp: {storageCapacity: 1Gi}, data: {storageCapacity: 1Gi, nameTemplate: "data-{user_server}"}}}}`))
+	in := aliceIn("research")
+	in.Identity.Server, in.Identity.Name, in.Caller = "lab", "whatever", "system:serviceaccount:x:y"
+	got, denials := c.ClaimNames(in)
+	require.Empty(t, denials)
+	both := SafeUserServer("alice", "lab")
+	assert.Equal(t, map[string]string{"": "home-alice", "tmp": "tmp-" + both, "data": "data-" + both}, got)
+
+	in.Identity.Profile = "none"
+	got, denials = c.ClaimNames(in)
+	assert.NotEmpty(t, denials)
+	assert.Empty(t, got)
+}

@@ -21,6 +21,25 @@ func (c *Compiled) Names(in Input) (Names, []Denial) {
 	return x.names, nil
 }
 
+// ClaimNames are the claims that policy gives a server in the namespace of in, whoever launches it: the names by the templates, by the
+// keys of the setting claims, "" for the home. Claims that exist aren't looked at. Denials say why the server has none.
+func (c *Compiled) ClaimNames(in Input) (map[string]string, []Denial) {
+	in.anyCaller, in.Claims, in.Claim, in.MoreClaims = true, nil, nil, nil
+	in.Identity.Name, in.Identity.EnvSecret = "", ""
+	x, denials, _ := c.prepare(&in)
+	if len(denials) > 0 {
+		return nil, denials
+	}
+	if denials := x.expand(); len(denials) > 0 {
+		return nil, denials
+	}
+	names := map[string]string{"": x.names.Claim}
+	for _, claim := range x.moreClaims {
+		names[claim.key] = claim.own
+	}
+	return names, nil
+}
+
 // expandNames gives the server its names, in upstream's order: each may use those before it.
 func (x *server) expandNames() []Denial {
 	var denials []Denial

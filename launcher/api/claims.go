@@ -25,7 +25,7 @@ func (h *Handler) registerClaims() {
 		return h.deleteClaims(ctx, in.key(), true)
 	})
 	one := h.operation(idDelete, http.MethodDelete, defaultPath+"/claims", "Delete a server's claims, for ever", http.StatusOK, asking)
-	one.Description = never
+	one.Description = never + " What other servers of the user have too stays."
 	huma.Register(h.api, one, func(ctx context.Context, in *OfUser) (*answered[Claims], error) {
 		return h.deleteClaims(ctx, in.key(), false)
 	})

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -12,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/slipway-hub/slipway/launcher"
 	"github.com/slipway-hub/slipway/policy"
 	"github.com/slipway-hub/slipway/test/world"
 )
@@ -118,6 +120,37 @@ func TestADeletionWaitsForAServerThatEnds(t *testing.T) {
 	c.requestDeletion(t)
 	assert.Error(t, isDeleted(c.awaitClaim(t, "claim-alice", nil)))
 	_, err = pods.Patch(t.Context(), pod.Name, types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{})
+	require.NoError(t, err)
+	c.awaitClaim(t, "claim-alice", isDeleted)
+}
+
+// One home for all servers of a user carries the name of the one that came first, which isn't the last that wants it.
+func TestAHomeOfAllServersGoesWithItsUserAlone(t *testing.T) {
+	c := newCompanionTest(t, home, deletable, "\nkind: SpawnPolicy\nmetadata: {name: shared}\nspec: {enforced: {pvcNameTemplate: 'claim-{username}'}}\n")
+	l := aLauncher(t, c.World, c.namespace)
+	request := aliceStarts("one")
+	request.Name = "lab"
+	_, err := l.Start(t.Context(), request)
+	require.NoError(t, err)
+	claim := c.awaitClaim(t, "claim-alice", nil)
+	require.Equal(t, "lab", claim.Annotations[policy.AnnotationServername])
+	own := "scratch-" + policy.SafeUserServer("alice", "lab")
+	c.awaitClaim(t, own, nil)
+	now := time.Duration(0)
+	left, err := l.Stop(t.Context(), request.Key, launcher.StopOptions{GracePeriod: &now, Wait: world.Soon})
+	require.NoError(t, err)
+	require.Nil(t, left)
+
+	asked, err := l.DeleteClaims(t.Context(), request.Key, false)
+	require.NoError(t, err)
+	require.Len(t, asked, 1)
+	assert.Equal(t, own, asked[0].Name)
+	c.awaitClaim(t, own, isDeleted)
+	claim = c.awaitClaim(t, "claim-alice", nil)
+	require.Error(t, isDeleted(claim))
+	require.NoError(t, isNotRequested(claim))
+
+	_, err = l.DeleteClaims(t.Context(), launcher.Key{Hub: "main", User: "alice"}, true)
 	require.NoError(t, err)
 	c.awaitClaim(t, "claim-alice", isDeleted)
 }

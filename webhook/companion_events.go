@@ -7,6 +7,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
@@ -24,19 +25,23 @@ const (
 	reasonServiceNotMade  = "ServiceNotMade"
 )
 
-// companionEvents says why something wasn't made, once of each object: the name of the Event is made of what it says, so another leader
-// doesn't repeat it either.
+// toldFor is for how long what was said isn't said again. The API server drops an Event after an hour, unless it was told otherwise.
+const toldFor = 30 * time.Minute
+
+// companionEvents says why something wasn't made, once of each object as long as the Event is there: its name is made of what it says,
+// so another leader doesn't repeat it either.
 type companionEvents struct {
 	core  coreclient.CoreV1Interface
 	limit flowcontrol.RateLimiter
 	log   logr.Logger
 
-	mu   sync.Mutex
-	told map[string]bool
+	mu sync.Mutex
+	// told is when each Event was written, by NAMESPACE/NAME.
+	told map[string]time.Time
 }
 
 func newCompanionEvents(core coreclient.CoreV1Interface, log logr.Logger) *companionEvents {
-	return &companionEvents{core: core, log: log, limit: flowcontrol.NewTokenBucketRateLimiter(eventRate, eventBurst), told: map[string]bool{}}
+	return &companionEvents{core: core, log: log, limit: flowcontrol.NewTokenBucketRateLimiter(eventRate, eventBurst), told: map[string]time.Time{}}
 }
 
 // pod tells of a pod.
@@ -83,7 +88,8 @@ func (e *companionEvents) tell(ctx context.Context, of *corev1.ObjectReference, 
 func (e *companionEvents) hasTold(name string) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.told[name]
+	at, told := e.told[name]
+	return told && time.Since(at) < toldFor
 }
 
 func (e *companionEvents) noteTold(name string) {
@@ -93,7 +99,7 @@ func (e *companionEvents) noteTold(name string) {
 	if len(e.told) >= most {
 		clear(e.told)
 	}
-	e.told[name] = true
+	e.told[name] = time.Now()
 }
 
 // eventName is unique for what is said of an object.

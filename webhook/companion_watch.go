@@ -190,9 +190,14 @@ func (t *companionTerm) queuePodsOf(claim any) {
 	}
 }
 
-// podGone: a claim may have waited for that, and a Service may be of the pod that comes next.
+// podGone: a claim of the user's may have waited for that, or somebody else's that the pod used.
 func (t *companionTerm) podGone(pod *corev1.Pod) {
 	t.queueIndexed(taskClaim, t.claimsSeen, byRequest, pod.Namespace+"/"+pod.Annotations[policy.AnnotationUsername])
+	for _, name := range claimNames(pod) {
+		if claim, found, err := t.claim(pod.Namespace, name); err == nil && found {
+			t.queueRequest(claim)
+		}
+	}
 }
 
 func (t *companionTerm) queueAll() {

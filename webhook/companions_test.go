@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/stretchr/testify/assert"
@@ -99,4 +101,42 @@ func TestTheReasonIsToldWithoutTheObject(t *testing.T) {
 	claims := schema.GroupResource{Resource: "persistentvolumeclaims"}
 	assert.Equal(t, "exceeded quota: small", reasonOf(apierrors.NewForbidden(claims, "claim-alice", errors.New("exceeded quota: small"))))
 	assert.Equal(t, "no such host", reasonOf(errors.New("no such host")))
+}
+
+// A claim may be used by another's server too, as a course's is, and waits for that one as well.
+func TestTheEndOfAnyServerThatUsesAClaimHasItsDeletionGoOn(t *testing.T) {
+	made := term(t)
+	for name, requested := range map[string]string{"claim-alice": "system:serviceaccount:jupyter:hub", "claim-carol": ""} {
+		claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name, Annotations: map[string]string{
+			policy.AnnotationUsername: strings.TrimPrefix(name, "claim-"), policy.AnnotationDeleteRequested: requested,
+		}}}
+		require.NoError(t, made.claimsSeen.GetIndexer().Add(claim))
+	}
+	pod := fittedPod("jupyter-bob", "claim-alice", "claim-carol", "claim-unknown")
+	pod.Annotations[policy.AnnotationUsername] = "bob"
+	made.podGone(pod)
+	require.Equal(t, 1, made.tasks.Len())
+	next, _ := made.tasks.Get()
+	assert.Equal(t, task{taskClaim, types.NamespacedName{Namespace: "ns", Name: "claim-alice"}}, next)
+}
+
+// What somebody asks for a second time, after the Event is gone, is answered again.
+func TestWhatWasToldIsToldAgainOnceItsEventIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := fake.NewClientset()
+		events := newCompanionEvents(client.CoreV1(), logr.Discard())
+		told := func() int {
+			events.pod(t.Context(), fittedPod("a"), reasonClaimNotMade, "why")
+			all, err := client.CoreV1().Events("ns").List(t.Context(), metav1.ListOptions{})
+			require.NoError(t, err)
+			for _, e := range all.Items {
+				require.NoError(t, client.CoreV1().Events("ns").Delete(t.Context(), e.Name, metav1.DeleteOptions{}))
+			}
+			return len(all.Items)
+		}
+		assert.Equal(t, 1, told())
+		assert.Equal(t, 0, told())
+		time.Sleep(time.Hour) //nolint:forbidigo // on the clock of the bubble, which has nothing to wait for
+		assert.Equal(t, 1, told())
+	})
 }

@@ -29,6 +29,10 @@ MAX_ANSWER = 1 << 30
 NOT_FOUND = "NotFound"
 # Those of a hub that isn't set up as the launcher is: no user can do anything about it.
 NOT_ALLOWED = frozenset(("Unauthenticated", "HubNotAllowed", "NoSuchPath", "MethodNotAllowed"))
+# Seconds after which a stream counts as cut: the launcher writes every 15. A node that dies says nothing of it.
+SILENCE = 60.0
+# Hosts to which anything may go without TLS; elsewhere users' tokens would be read on the way.
+HERE = frozenset(("127.0.0.1", "::1", "localhost"))
 # What is kept of a stream, in case that it is an error.
 MAX_PROBLEM = 1 << 16
 
@@ -61,7 +65,7 @@ class LauncherClient:
         resolver = None
         if parts.scheme == "unix" and parts.path.startswith("/") and not parts.netloc:
             self._base, resolver = "http://launcher", _UnixResolver(parts.path)
-        elif parts.scheme in ("http", "https") and parts.netloc:
+        elif parts.netloc and (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in HERE)):
             self._base = url.rstrip("/")
         else:
             raise ValueError(f"launcher_url {url!r} is neither unix:///PATH nor https://HOST:PORT")
@@ -133,13 +137,15 @@ class LauncherClient:
         fetch.add_done_callback(lambda _: pieces.put_nowait(None))
         reader, start = EventReader(), b""
         try:
-            while (piece := await pieces.get()) is not None:
+            while (piece := await asyncio.wait_for(pieces.get(), SILENCE)) is not None:
                 start += piece[: MAX_PROBLEM - len(start)]
                 for event in reader.feed(piece):
                     yield Step.read(event)
             response = await fetch
             if response.code >= 400:
                 raise _problem(response, start)
+        except asyncio.TimeoutError as error:
+            raise LauncherUnavailableError(f"The launcher at {self._url} fell silent") from error
         finally:
             fetch.cancel()
 

@@ -153,6 +153,16 @@ async def test_stream_that_is_cut_ends_or_says_so_and_what_came_before_was_told(
         await anext(steps)
 
 
+async def test_stream_that_falls_silent_counts_as_cut(wire, monkeypatch):
+    monkeypatch.setattr("slipway_spawner.client.SILENCE", 0.1)
+    never = asyncio.Event()
+    wire.answers = [{"type": "text/event-stream", "pieces": [b": here\n"], "cut": never}]
+    with pytest.raises(LauncherUnavailableError, match="fell silent") as silent:
+        _ = [s async for s in wire.client.progress("a", "")]
+    assert passing(silent.value)
+    never.set()
+
+
 async def test_stream_that_is_refused(wire):
     wire.answers = [problem(404, "NotFound")]
     with pytest.raises(LauncherError, match="One sentence") as refused:
@@ -196,7 +206,9 @@ async def test_launcher_is_believed_only_with_a_certificate_of_its_ca(wire, tmp_
     server.stop()
 
 
-@pytest.mark.parametrize("url", ["", "launcher", "unix:launcher.sock", "ftp://launcher", "https://"])
+@pytest.mark.parametrize(
+    "url", ["", "launcher", "unix:launcher.sock", "ftp://launcher", "https://", "http://launcher:80"]
+)
 def test_url_that_is_none_is_refused(url):
     with pytest.raises(ValueError, match="launcher_url"):
         LauncherClient(url, hub="main")

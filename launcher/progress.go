@@ -76,9 +76,13 @@ func (p *telling) run(ctx context.Context) {
 			}
 			p.event(event)
 		case <-p.appear.C:
+			r := p.store.get(p.key)
 			switch {
 			case p.uid != "":
 			case p.flights.has(p.key):
+				p.appear.Reset(appearWithin)
+			case r != nil: // it was passed over for a start that came to nothing
+				p.change(ctx, noted{record: r})
 				p.appear.Reset(appearWithin)
 			default:
 				p.tell(Step{Progress: -1, Message: "The server isn't there: no pod of it has been started", Done: true})
@@ -124,7 +128,7 @@ func (p *telling) mention(message string) {
 func (p *telling) change(ctx context.Context, n noted) {
 	r := n.record
 	switch {
-	case n.deleted && r.UID != p.uid, !n.deleted && r.server.State == Stopping && p.uid == "":
+	case n.deleted && r.UID != p.uid, !n.deleted && r.server.State == Stopping && p.uid == "", p.uid == "" && p.makesWay(r):
 		return // the last run's
 	case n.deleted:
 		if p.store.get(p.key) == nil && !p.flights.has(p.key) {
@@ -138,6 +142,12 @@ func (p *telling) change(ctx context.Context, n noted) {
 		p.tell(Step{Progress: 0, Message: fmt.Sprintf("Policy admitted pod %s in namespace %s", r.Name, r.Namespace)})
 	}
 	p.state(ctx, r)
+}
+
+// makesWay says of a pod whether a start that is under way here is about to replace it.
+func (p *telling) makesWay(r *record) bool {
+	f, _ := p.flights.of(p.key)
+	return f != nil && f.id8 != r.server.StartID8
 }
 
 // state tells the stage of a pod, and ends where it is the last.

@@ -13,6 +13,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
@@ -173,7 +175,7 @@ func TestProgressOfARestartIsThatOfTheNewPod(t *testing.T) {
 		over := make(chan struct{})
 		go func() {
 			defer close(over)
-			for s := range l.Progress(t.Context(), aliceOnce.Key) {
+			for s := range l.Progress(t.Context(), aliceOnce.Key, "") {
 				steps = append(steps, s)
 			}
 		}()
@@ -237,5 +239,59 @@ func TestAPodThatBecomesAnotherUsersLeavesNoGhost(t *testing.T) {
 		require.ErrorIs(t, err, launcher.ErrNotFound)
 		_, err = l.Get(launcher.Key{Hub: "main", User: "bob"})
 		require.NoError(t, err)
+	})
+}
+
+// Another replica's start isn't known here, and its pod comes a moment later.
+func TestProgressOfAStartPassesOverOtherStartsPods(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := fake.NewClientset(alicesPod())
+		l := onFakes(t, client)
+		synctest.Wait()
+		var steps []launcher.Step
+		for s := range l.Progress(t.Context(), aliceOnce.Key, "two") {
+			steps = append(steps, s)
+		}
+		assert.Equal(t, []string{"The server isn't there: no pod of it has been started"}, messagesOf(steps))
+		all, _ := told(t, l, func(launcher.Step) {})
+		assert.Contains(t, all, "The server is ready", "here any start's pod counts")
+	})
+}
+
+// The quota's controller takes a moment to see that a pod is gone.
+func TestAReplacementWaitsForTheQuotaOfThePodBefore(t *testing.T) {
+	full := apierrors.NewForbidden(corev1.Resource("pods"), "jupyter-alice", errors.New("exceeded quota: small, requested: pods=1, used: pods=1, limited: pods=1"))
+	for name, old := range map[string][]runtime.Object{"restart": {alicesPod()}, "first start": nil} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client := fake.NewClientset(old...)
+				refusals := 2
+				client.PrependReactor("create", "pods", func(clienttesting.Action) (bool, runtime.Object, error) {
+					if there, err := client.Tracker().Get(corev1.SchemeGroupVersion.WithResource("pods"), "research", "jupyter-alice"); err == nil && there != nil || refusals == 0 {
+						return false, nil, nil
+					}
+					refusals--
+					return true, nil, full
+				})
+				err := <-begin(t.Context(), onFakes(t, client), "two")
+				if old != nil {
+					require.NoError(t, err)
+				} else {
+					require.ErrorContains(t, err, "is used up")
+				}
+			})
+		})
+	}
+}
+
+func TestASecretThatIsInvalidIsNotCalledAPod(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := fake.NewClientset()
+		failing(client, "secrets", apierrors.NewInvalid(schema.GroupKind{Kind: "Secret"}, "jupyter-alice-env-x", field.ErrorList{
+			field.TooLong(field.NewPath("data"), "", corev1.MaxSecretSize),
+		}))
+		err := <-begin(t.Context(), onFakes(t, client), "one")
+		require.ErrorContains(t, err, "the Secret with the server's environment is invalid")
+		assert.Empty(t, podsOf(t, client))
 	})
 }

@@ -95,6 +95,8 @@ type start struct {
 	namespace, pod string
 	// set are the policies that the last try went by.
 	set *policySet
+	// replaced is when the last pod that made way was gone; zero where none did.
+	replaced time.Time
 	// looks counts how often policies and labels were read again because of a denial.
 	looks int
 }
@@ -122,6 +124,7 @@ func (s *start) untilAdmitted(ctx context.Context) (*corev1.Pod, error) {
 		case errors.Is(err, errTaken):
 		case again:
 			after = soonest
+		case s.isCountedStill(err):
 		case !s.readAgain(ctx, err):
 			return nil, err
 		}
@@ -249,7 +252,14 @@ func (s *start) settle(ctx context.Context, namespace, name string) (*corev1.Pod
 	if err := s.store.awaitGone(ctx, s.recordOf(pod)); err != nil {
 		return nil, err
 	}
+	s.replaced = time.Now()
 	return nil, errTaken
+}
+
+// isCountedStill says of a refusal by quota whether it may be for the pod that made way: the quota's controller takes a moment.
+func (s *start) isCountedStill(err error) bool {
+	const moment = 10 * time.Second
+	return isQuotaExceeded(err) && !s.replaced.IsZero() && time.Since(s.replaced) < moment
 }
 
 // takenBy says that a pod's name is taken by somebody else's server.

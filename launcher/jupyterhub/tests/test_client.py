@@ -146,6 +146,7 @@ async def test_stream_that_is_cut_ends_or_says_so_and_what_came_before_was_told(
         {"type": "text/event-stream", "pieces": [first[:20], first[20:]], "cut": seen},
     ]
     assert [s.message async for s in wire.client.progress("a", "", "s")] == ["pulling"]
+    assert wire.asked[0].uri.endswith("/server/progress?startId=s")
     steps = wire.client.progress("a", "", "s")
     assert (await anext(steps)).message == "pulling"
     seen.set()

@@ -152,7 +152,7 @@ class SlipwaySpawner(Settings, Spawner):  # type: ignore[misc] # JupyterHub has 
             return self.launcher.start(self.user.name, self.name, {**body, "timeoutSeconds": int(left)}, left)
 
         self._state.started(await self._persist(ask))
-        server = await self._persist(self._follow)
+        server = await self._persist(lambda: self._follow(body["startId"]))
         if server is None:
             raise refusal.refusal("The server was deleted while it started", reason="Deleted", status=500)
         if server.state != "Running":
@@ -161,9 +161,9 @@ class SlipwaySpawner(Settings, Spawner):  # type: ignore[misc] # JupyterHub has 
         self._state.started(server)
         return server
 
-    async def _follow(self) -> Server | None:
-        """Tell the steps of the start, and give the server as it is after the last one."""
-        async with aclosing(self.launcher.progress(self.user.name, self.name)) as steps:
+    async def _follow(self, start_id: str = "") -> Server | None:
+        """Tell the steps of a start, of any if none is named, and give the server as it is after the last one."""
+        async with aclosing(self.launcher.progress(self.user.name, self.name, start_id)) as steps:
             async for step in steps:
                 self._trouble = None
                 self._tell(step)

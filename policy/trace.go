@@ -204,6 +204,9 @@ func (t *fieldTrace) setting(name string, segments []string) []Origin {
 	if name == "environment" && len(segments) > envDepth {
 		return t.variable(strings.Trim(segments[envDepth], "[]"), segments[envDepth+1:])
 	}
+	if name == "serviceAccount" && segments != nil && segments[len(segments)-1] == automount {
+		name = automount // which the account's absence decides where nobody says it
+	}
 	anchor := segmentsOf(strings.TrimSuffix(definitions[name].lands, ".*"))
 	var keys []string
 	if len(segments) > len(anchor) && slices.Equal(anchor, segments[:len(anchor)]) {
@@ -223,6 +226,8 @@ func (t *fieldTrace) setting(name string, segments []string) []Origin {
 	}
 	return []Origin{{Setting: name, Layer: layerBuiltIn}}
 }
+
+const automount = "automountServiceAccountToken"
 
 // settings are those that a leaf is made of; the strongest word is the one that decides.
 func (t *fieldTrace) settings(names, segments []string) []Origin {

@@ -50,6 +50,28 @@ func inShort(d time.Duration) string {
 	return d.Round(10 * time.Millisecond).String()
 }
 
+// reportWriter writes a report in one format.
+type reportWriter func(*testReport, streams) error
+
+func testWriter(format string) (reportWriter, error) {
+	// Where the output is for machines, people read what failed beside it.
+	beside := func(encode func(io.Writer, *testReport) error) reportWriter {
+		return func(r *testReport, io streams) error {
+			r.failures(io.err, terminal.For(io.err))
+			return encode(io.out, r)
+		}
+	}
+	switch format {
+	case "table":
+		return func(r *testReport, io streams) error { return writeTable(io.out, terminal.For(io.out), r) }, nil
+	case "junit":
+		return beside(writeJUnit), nil
+	case "json":
+		return beside(writeTestJSON), nil
+	}
+	return nil, fmt.Errorf("--output %q: the formats are table, junit and json", format)
+}
+
 // writeTable writes a line for each test, and below one that failed what differs.
 func writeTable(w io.Writer, paint terminal.Painter, r *testReport) error {
 	var text bytes.Buffer

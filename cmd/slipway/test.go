@@ -41,7 +41,7 @@ func newTest(io streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "test [FILE|FOLDER]...",
 		Short: "Test policies: which pod a user gets, and who is denied",
-		Long: testHelp,
+		Long:  testHelp,
 		Example: `  slipway test policies/
   slipway test --watch policies/
   slipway test --run 'students' --update policies/course_test.yaml

@@ -6,6 +6,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -31,10 +32,14 @@ func (r *testReport) failed() int {
 	return n
 }
 
-// summary is the last line.
+// summary is the last line, and how to mend snapshots where some differ.
 func (r *testReport) summary() string {
 	n := r.failed()
-	return fmt.Sprintf("%d passed, %d failed in %s", len(r.results)-n, n, inShort(r.took))
+	text := fmt.Sprintf("%d passed, %d failed in %s", len(r.results)-n, n, inShort(r.took))
+	if slices.ContainsFunc(r.results, func(t testResult) bool { return len(t.changed) > 0 && len(t.Differences) > 0 }) {
+		text += "\nWhere an exactPod file is to be as the pod is now: --update writes it."
+	}
+	return text
 }
 
 // inShort is a time to three digits or so.

@@ -49,7 +49,7 @@ func runTests(names []string, options testOptions, write reportWriter, io stream
 	} else {
 		for i := range report.results {
 			r := &report.results[i]
-			r.Differences = append(r.changed, r.Differences...)
+			r.Differences = slices.Concat(r.changed, r.Differences)
 		}
 	}
 	report.took = time.Since(began)

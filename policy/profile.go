@@ -143,7 +143,7 @@ func (p *compiledPolicy) compileUnlisted(spec *v1alpha1.UnlistedChoice, path *fi
 	}
 	for _, name := range slices.Sorted(maps.Keys(t)) {
 		if _, known := settingFields[name]; !known {
-			p.errs = append(p.errs, field.Invalid(at.Child(name), name, "unknown field"+didYouMean(name, slices.Collect(maps.Keys(settingFields)))))
+			p.errs = append(p.errs, field.Invalid(at.Child(name), name, "unknown field"+DidYouMean(name, slices.Collect(maps.Keys(settingFields)))))
 		}
 	}
 	u.settings.tree = t

@@ -46,6 +46,9 @@ func newTest(io streams) *cobra.Command {
   slipway test --watch policies/
   slipway test --run 'students' --update policies/course_test.yaml
   slipway test -o junit policies/ > report.xml`,
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			return filesOfPolicies, cobra.ShellCompDirectiveFilterFileExt
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				args = []string{"."}
@@ -69,9 +72,10 @@ func newTest(io streams) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&matching, "run", "", "run only the tests whose name matches this `regexp`")
-	cmd.Flags().StringVarP(&output, "output", "o", "table", "`format`: table, junit or json")
+	formatFlag(cmd, &output, "table", "junit", "json")
 	cmd.Flags().BoolVar(&update, "update", false, "write the fitted pods into the exactPod files that lack them; say which")
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "run the tests again whenever a file of theirs changes, until Ctrl-C")
+	noFiles(cmd, "run")
 	cmd.MarkFlagsMutuallyExclusive("update", "watch") // a change must be looked at before it is expected
 	return cmd
 }

@@ -136,6 +136,9 @@ func explainRefusal(err error, namespace, pod string) error {
 
 // explainSecret does so for its Secret.
 func explainSecret(err error, pod *corev1.Pod) error {
+	if apierrors.IsInvalid(err) {
+		return &Failure{Message: "the Secret with the server's environment is invalid: " + err.Error(), Hopeless: true, err: err}
+	}
 	if f := refusedFor(err, pod.Namespace); f != nil {
 		return f
 	}
@@ -161,7 +164,7 @@ func refusedFor(err error, namespace string) error {
 	case apierrors.IsForbidden(err) && strings.Contains(said, noDefaultAccount):
 		// A controller makes it a moment after the namespace; without err, the start is tried again.
 		return &Failure{Message: "namespace " + namespace + " is new, and has no service account yet"}
-	case apierrors.IsForbidden(err) && strings.Contains(said, "exceeded quota"):
+	case isQuotaExceeded(err):
 		return fails("the quota of namespace %s is used up: %s; stop another server there, or have the quota raised", namespace, quotaIn(said))
 	case apierrors.IsForbidden(err) && strings.Contains(said, "failed quota"):
 		return fails("the quota of namespace %s wants more of policy: %s", namespace, quotaIn(said))
@@ -181,6 +184,11 @@ func refusedFor(err error, namespace string) error {
 		return fails("the API server doesn't know this launcher's account: %s", said)
 	}
 	return nil
+}
+
+func isQuotaExceeded(err error) bool {
+	status, ok := errors.AsType[*apierrors.StatusError](err)
+	return ok && apierrors.IsForbidden(status) && strings.Contains(status.Status().Message, "exceeded quota")
 }
 
 // quotaIn leaves out of a message which pod was refused.

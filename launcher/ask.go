@@ -1,6 +1,7 @@
 package launcher
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -67,7 +68,7 @@ func (l *Launcher) claimsTrouble(ctx context.Context, r *record) string {
 		if claim.Spec.StorageClassName != nil && *claim.Spec.StorageClassName != "" {
 			class = "storage class " + *claim.Spec.StorageClassName
 		}
-		said := l.lastEvent(ctx, r.Namespace, "PersistentVolumeClaim", name)
+		said := l.lastEvent(ctx, "PersistentVolumeClaim", claim, "")
 		return withDetail(fmt.Sprintf("Claim %s isn't bound to a volume yet, by %s", name, class), said)
 	}
 	return ""
@@ -76,7 +77,7 @@ func (l *Launcher) claimsTrouble(ctx context.Context, r *record) string {
 // whyNoClaim: the companion controller makes it, and says in an event of the pod why it can't. A quota that leaves no room for a claim is a
 // reason which that event may be too young to tell.
 func (l *Launcher) whyNoClaim(ctx context.Context, pod *corev1.Pod) string {
-	if said := l.lastEvent(ctx, pod.Namespace, "Pod", pod.Name); strings.Contains(said, "laim") {
+	if said := l.lastEvent(ctx, "Pod", pod, reasonClaimNotMade); said != "" {
 		return said
 	}
 	quotas, err := l.client.CoreV1().ResourceQuotas(pod.Namespace).List(ctx, metav1.ListOptions{})
@@ -96,10 +97,14 @@ func (l *Launcher) whyNoClaim(ctx context.Context, pod *corev1.Pod) string {
 	return "Slipway makes it in a moment"
 }
 
-// lastEvent is the message of the latest warning about an object, else of the latest event; "" where there is none.
-func (l *Launcher) lastEvent(ctx context.Context, namespace, kind, name string) string {
-	list, err := l.client.CoreV1().Events(namespace).List(ctx, metav1.ListOptions{
-		FieldSelector: "involvedObject.kind=" + kind + ",involvedObject.name=" + name,
+// reasonClaimNotMade is that of the events of a pod in which Slipway's controller says why it makes no claim.
+const reasonClaimNotMade = "ClaimNotMade"
+
+// lastEvent is the message of the latest warning about an object, else of the latest event; "" where there is none. An empty reason
+// stands for any.
+func (l *Launcher) lastEvent(ctx context.Context, kind string, of metav1.Object, reason string) string {
+	list, err := l.client.CoreV1().Events(of.GetNamespace()).List(ctx, metav1.ListOptions{
+		FieldSelector: "involvedObject.kind=" + kind + ",involvedObject.name=" + of.GetName(),
 	})
 	if err != nil {
 		return ""
@@ -107,11 +112,10 @@ func (l *Launcher) lastEvent(ctx context.Context, namespace, kind, name string) 
 	var latest *corev1.Event
 	for i := range list.Items {
 		e := &list.Items[i]
-		if e.InvolvedObject.Kind != kind || e.InvolvedObject.Name != name {
+		if e.InvolvedObject.UID != of.GetUID() || reason != "" && e.Reason != reason {
 			continue
 		}
-		if latest == nil || (e.Type == corev1.EventTypeWarning) == (latest.Type == corev1.EventTypeWarning) && !e.LastTimestamp.Before(&latest.LastTimestamp) ||
-			e.Type == corev1.EventTypeWarning && latest.Type != corev1.EventTypeWarning {
+		if latest == nil || isWarning(e) && !isWarning(latest) || isWarning(e) == isWarning(latest) && !timeOf(e).Before(timeOf(latest)) {
 			latest = e
 		}
 	}
@@ -119,4 +123,15 @@ func (l *Launcher) lastEvent(ctx context.Context, namespace, kind, name string) 
 		return ""
 	}
 	return strings.TrimRight(latest.Message, ".")
+}
+
+func isWarning(e *corev1.Event) bool { return e.Type == corev1.EventTypeWarning }
+
+// timeOf an event is when it happened last. Which field has that depends on who wrote it, and by which API.
+func timeOf(e *corev1.Event) time.Time {
+	var last time.Time
+	if e.Series != nil {
+		last = e.Series.LastObservedTime.Time
+	}
+	return cmp.Or(last, e.LastTimestamp.Time, e.EventTime.Time, e.CreationTimestamp.Time)
 }

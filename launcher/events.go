@@ -1,7 +1,6 @@
 package launcher
 
 import (
-	"cmp"
 	"context"
 	"iter"
 	"slices"
@@ -88,10 +87,7 @@ func (l *Launcher) eventsOnce(ctx context.Context, namespace, name string, follo
 		return again && ctx.Err() == nil
 	}
 	slices.SortStableFunc(list.Items, func(a, b corev1.Event) int {
-		at := func(e corev1.Event) time.Time {
-			return cmp.Or(e.LastTimestamp.Time, e.EventTime.Time, e.CreationTimestamp.Time)
-		}
-		return at(a).Compare(at(b))
+		return timeOf(&a).Compare(timeOf(&b))
 	})
 	for i := range list.Items {
 		if !tell(&list.Items[i]) {

@@ -17,7 +17,9 @@ type flights struct {
 
 // flight is a start on its way.
 type flight struct {
-	key    Key
+	key Key
+	// id8 is what is left of its start id.
+	id8    string
 	cancel context.CancelCauseFunc
 	// done is closed when it has ended.
 	done chan struct{}
@@ -27,15 +29,26 @@ type flight struct {
 	// changed is closed and made anew whenever there is something to tell.
 	changed chan struct{}
 	ended   bool
+	// revoked is why it may not come up; nil while it may. Its context can't tell: it may have ended before, by its caller.
+	revoked *Failure
 }
 
-var errStopped = &Failure{Message: "the server was stopped while it started", Hopeless: true}
+var (
+	errStopped    = &Failure{Message: "the server was stopped while it started", Hopeless: true}
+	errSuperseded = &Failure{Message: "the server was started anew while it started, and that start goes on", Hopeless: true}
+)
 
-func (f *flights) begin(ctx context.Context, key Key) (context.Context, *flight) {
+// begin notes a start. Starts of the server by another id end: who asked for it last gets it.
+func (f *flights) begin(ctx context.Context, key Key, id8 string) (context.Context, *flight) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	one := &flight{key: key, cancel: cancel, done: make(chan struct{}), changed: make(chan struct{})}
+	one := &flight{key: key, id8: id8, cancel: cancel, done: make(chan struct{}), changed: make(chan struct{})}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	for other := range f.all[key] {
+		if other.id8 != id8 {
+			other.revoke(errSuperseded)
+		}
+	}
 	if f.all == nil {
 		f.all = map[Key]map[*flight]struct{}{}
 	}
@@ -70,7 +83,7 @@ func (f *flights) stop(ctx context.Context, key Key) error {
 	ending := slices.Collect(maps.Keys(f.all[key]))
 	f.mu.Unlock()
 	for _, one := range ending {
-		one.cancel(errStopped)
+		one.revoke(errStopped)
 	}
 	for _, one := range ending {
 		select {
@@ -100,6 +113,23 @@ func (f *flights) has(key Key) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return len(f.all[key]) > 0
+}
+
+// revoke ends a start; for the first reason, if there are several.
+func (f *flight) revoke(why *Failure) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.revoked == nil {
+		f.revoked = why
+	}
+	f.cancel(why)
+}
+
+// whyRevoked is nil where the start may come up.
+func (f *flight) whyRevoked() *Failure {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.revoked
 }
 
 // say tells whoever looks on what the start is at.

@@ -134,6 +134,7 @@ func (n *namespaceLabels) of(ctx context.Context, client kubernetes.Interface, n
 	if n.known == nil {
 		n.known = map[string]knownLabels{}
 	}
+	maps.DeleteFunc(n.known, func(_ string, k knownLabels) bool { return time.Since(k.at) >= labelsFor })
 	n.known[namespace] = knownLabels{labels, time.Now()}
 	return labels, nil
 }

@@ -11,12 +11,16 @@ import (
 )
 
 // Progress tells how a server comes up, until it is ready, has failed, or is gone: then comes the step that is Done. It ends sooner only with
-// ctx, or when its reader stops. A start that is under way is waited for.
-func (l *Launcher) Progress(ctx context.Context, key Key) iter.Seq[Step] {
+// ctx, or when its reader stops. A start that is under way is waited for. With the StartID of a request, pods of other starts are passed
+// over, such as the one that is to make way; "" stands for any.
+func (l *Launcher) Progress(ctx context.Context, key Key, startID string) iter.Seq[Step] {
 	return func(yield func(Step) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		p := &telling{Launcher: l, key: key, yield: yield, begun: time.Now()}
+		if startID != "" {
+			p.id8 = startID8(startID)
+		}
 		p.changes = l.store.watchServer(ctx, key)
 		p.run(ctx)
 	}
@@ -26,7 +30,9 @@ func (l *Launcher) Progress(ctx context.Context, key Key) iter.Seq[Step] {
 type telling struct {
 	*Launcher
 
-	key     Key
+	key Key
+	// id8 is what is left of the start id; "" for any start.
+	id8     string
 	yield   func(Step) bool
 	changes *watcher
 	begun   time.Time
@@ -76,9 +82,13 @@ func (p *telling) run(ctx context.Context) {
 			}
 			p.event(event)
 		case <-p.appear.C:
+			r := p.store.get(p.key)
 			switch {
 			case p.uid != "":
 			case p.flights.has(p.key):
+				p.appear.Reset(appearWithin)
+			case r != nil && !p.isOfAnother(r): // it was passed over for a start that came to nothing
+				p.change(ctx, noted{record: r})
 				p.appear.Reset(appearWithin)
 			default:
 				p.tell(Step{Progress: -1, Message: "The server isn't there: no pod of it has been started", Done: true})
@@ -124,7 +134,7 @@ func (p *telling) mention(message string) {
 func (p *telling) change(ctx context.Context, n noted) {
 	r := n.record
 	switch {
-	case n.deleted && r.UID != p.uid, !n.deleted && r.server.State == Stopping && p.uid == "":
+	case n.deleted && r.UID != p.uid, !n.deleted && r.server.State == Stopping && p.uid == "", p.uid == "" && p.makesWay(r), p.isOfAnother(r):
 		return // the last run's
 	case n.deleted:
 		if p.store.get(p.key) == nil && !p.flights.has(p.key) {
@@ -138,6 +148,15 @@ func (p *telling) change(ctx context.Context, n noted) {
 		p.tell(Step{Progress: 0, Message: fmt.Sprintf("Policy admitted pod %s in namespace %s", r.Name, r.Namespace)})
 	}
 	p.state(ctx, r)
+}
+
+// isOfAnother says of a pod whether it is of another start than the one that is asked about.
+func (p *telling) isOfAnother(r *record) bool { return p.id8 != "" && p.id8 != r.server.StartID8 }
+
+// makesWay says of a pod whether a start that is under way here is about to replace it.
+func (p *telling) makesWay(r *record) bool {
+	f, _ := p.flights.of(p.key)
+	return f != nil && f.id8 != r.server.StartID8
 }
 
 // state tells the stage of a pod, and ends where it is the last.
@@ -193,13 +212,9 @@ func (p *telling) follow(ctx context.Context, r *record) {
 func (p *telling) event(e *corev1.Event) {
 	const nearly, part = 90, 3
 	p.percent += (nearly - p.percent) / part
-	at := e.LastTimestamp.Time
-	if at.IsZero() {
-		at = e.EventTime.Time
-	}
 	p.tell(Step{
 		Progress: int(p.percent),
-		Message:  fmt.Sprintf("%s [%s] %s", at.UTC().Format(time.RFC3339), e.Type, e.Message),
+		Message:  fmt.Sprintf("%s [%s] %s", timeOf(e).UTC().Format(time.RFC3339), e.Type, e.Message),
 		Event:    encoded(e),
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
 
@@ -49,7 +50,7 @@ func started(t *testing.T, client *fake.Clientset, changes ...func(*launcher.Con
 // told are the messages of all steps; after each one then is called.
 func told(t *testing.T, l *launcher.Launcher, then func(launcher.Step)) (all []string, last launcher.Step) {
 	t.Helper()
-	for step := range l.Progress(t.Context(), aliceOnce.Key) {
+	for step := range l.Progress(t.Context(), aliceOnce.Key, "") {
 		all = append(all, step.Message)
 		last = step
 		then(step)
@@ -111,15 +112,25 @@ func TestAContainersLastWordsAreToldWhereLogsMayBeRead(t *testing.T) {
 
 func TestWhatAClaimWaitsForIsTold(t *testing.T) {
 	claim := &corev1.PersistentVolumeClaim{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "research", Name: "claim-alice"}, Spec: corev1.PersistentVolumeClaimSpec{StorageClassName: new("fast")},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "research", Name: "claim-alice", UID: "c"}, Spec: corev1.PersistentVolumeClaimSpec{StorageClassName: new("fast")},
 		Status: corev1.PersistentVolumeClaimStatus{Phase: corev1.ClaimPending},
 	}
 	lost := claim.DeepCopy()
 	lost.Status.Phase = corev1.ClaimLost
 	event := &corev1.Event{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "research", Name: "e"}, Message: `storageclass "fast" not found.`, Type: corev1.EventTypeWarning,
-		InvolvedObject: corev1.ObjectReference{Kind: "PersistentVolumeClaim", Name: "claim-alice"},
+		InvolvedObject: corev1.ObjectReference{Kind: "PersistentVolumeClaim", Name: "claim-alice", UID: "c"},
 	}
+	ofPod := func(name, uid, reason, message string, at time.Time) *corev1.Event {
+		return &corev1.Event{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "research", Name: name}, Type: corev1.EventTypeWarning, Reason: reason, Message: message,
+			EventTime: metav1.NewMicroTime(at), InvolvedObject: corev1.ObjectReference{Kind: "Pod", Name: "jupyter-alice", UID: types.UID(uid)},
+		}
+	}
+	now := time.Now()
+	before := ofPod("a", "0", "ClaimNotMade", "claim claim-alice can't be made: of the pod before", now.Add(time.Hour))
+	scheduling := ofPod("b", "1", "FailedScheduling", `persistentvolumeclaim "claim-alice" not found`, now)
+	older, younger := ofPod("y", "1", "ClaimNotMade", "claim claim-alice can't be made: older", now), ofPod("x", "1", "ClaimNotMade", "claim claim-alice can't be made: younger.", now.Add(time.Minute))
 	one := corev1.ResourceList{corev1.ResourcePersistentVolumeClaims: resource.MustParse("1")}
 	quota := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: "research", Name: "small"}, Status: corev1.ResourceQuotaStatus{Hard: one, Used: one}}
 	unbound := "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."
@@ -133,14 +144,15 @@ func TestWhatAClaimWaitsForIsTold(t *testing.T) {
 		"it takes time":  {[]runtime.Object{claim}, unbound, "Claim claim-alice isn't bound to a volume yet, by storage class fast"},
 		"lost":           {[]runtime.Object{lost}, unbound, "Claim claim-alice has lost its volume: an administrator has to look at it"},
 		"not made yet":   {nil, missing, "Claim claim-alice isn't there yet: Slipway makes it in a moment"},
-		"quota":          {[]runtime.Object{quota}, missing, "Claim claim-alice isn't there yet: quota small of namespace research has no persistentvolumeclaims left (1 of 1 used)"},
+		"quota":          {[]runtime.Object{quota, before, scheduling}, missing, "Claim claim-alice isn't there yet: quota small of namespace research has no persistentvolumeclaims left (1 of 1 used)"},
+		"the controller": {[]runtime.Object{quota, younger, older, scheduling}, missing, "Claim claim-alice isn't there yet: claim claim-alice can't be made: younger"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				l, write := started(t, fake.NewClientset(c.objects...))
 				write(unschedulableFor(c.scheduler))
 				synctest.Wait()
-				for step := range l.Progress(t.Context(), aliceOnce.Key) {
+				for step := range l.Progress(t.Context(), aliceOnce.Key, "") {
 					if step.Progress < 0 {
 						assert.Equal(t, c.says, step.Message)
 						break

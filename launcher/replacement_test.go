@@ -38,7 +38,7 @@ func TestProgressEndsWhereTheReplacementIsDenied(t *testing.T) {
 		over := make(chan struct{})
 		go func() {
 			defer close(over)
-			for s := range l.Progress(ctx, aliceOnce.Key) {
+			for s := range l.Progress(ctx, aliceOnce.Key, "") {
 				last = s
 			}
 		}()

@@ -31,28 +31,33 @@ func (l *Launcher) Start(ctx context.Context, req Request) (*Server, error) {
 	}
 	timeout := cmp.Or(req.Timeout, DefaultStartTimeout)
 	over := fmt.Errorf("%s wasn't admitted within %s: %w", req.Key, timeout, context.DeadlineExceeded)
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, over)
+	patient, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), timeout, over)
 	defer cancel()
-	patient := ctx
-	ctx, f := l.flights.begin(ctx, req.Key)
+	ctx, cancelCaller := context.WithTimeoutCause(ctx, timeout, over)
+	defer cancelCaller()
+	id8 := startID8(req.StartID)
+	ctx, f := l.flights.begin(ctx, req.Key, id8)
 	defer l.flights.end(f)
-	if err := l.awaitSynced(ctx); err != nil {
+	s := &start{Launcher: l, req: &req, id8: id8, flight: f, patient: patient, begun: time.Now()}
+	server, err := s.untilKnown(ctx)
+	if why := f.whyRevoked(); why != nil {
+		return nil, s.takeBack(why)
+	}
+	return server, err
+}
+
+// untilKnown tries until the pod is admitted, and this replica has heard of it.
+func (s *start) untilKnown(ctx context.Context) (*Server, error) {
+	if err := s.awaitSynced(ctx); err != nil {
 		return nil, err
 	}
-	s := &start{Launcher: l, req: &req, id8: startID8(req.StartID), flight: f, patient: patient}
 	// From here on every change of the server's pods is noted, so that this one's can't be missed.
-	changes := l.store.watchServer(ctx, req.Key)
+	changes := s.store.watchServer(ctx, s.req.Key)
 	pod, err := s.untilAdmitted(ctx)
-	if errors.Is(context.Cause(ctx), errStopped) {
-		if err := s.takeBack(patient); err != nil {
-			return nil, errors.Join(errStopped, err)
-		}
-		return nil, errStopped
-	}
 	if err != nil {
 		return nil, err
 	}
-	return l.known(ctx, changes, pod), nil
+	return s.known(ctx, changes, pod), nil
 }
 
 // known waits until this replica's watch has heard of a pod, so that whoever asks next finds it.
@@ -80,12 +85,18 @@ type start struct {
 	// id8 is what makes the env Secret's name of StartID.
 	id8    string
 	flight *flight
-	// patient ends with the start's time, and not where it is stopped: what was sent is waited for, since it may have been done.
+	// patient ends with the start's time, and not where it is stopped or its caller hangs up: what was sent is waited for, since it may have
+	// been done.
 	patient context.Context //nolint:containedctx // it lives as long as the call
+	begun   time.Time
+	// own are the pods of this start, made by this call or found.
+	own []*corev1.Pod
 	// namespace and pod are those of the last try; empty before it.
 	namespace, pod string
 	// set are the policies that the last try went by.
 	set *policySet
+	// replaced is when the last pod that made way was gone; zero where none did.
+	replaced time.Time
 	// looks counts how often policies and labels were read again because of a denial.
 	looks int
 }
@@ -113,6 +124,7 @@ func (s *start) untilAdmitted(ctx context.Context) (*corev1.Pod, error) {
 		case errors.Is(err, errTaken):
 		case again:
 			after = soonest
+		case s.isCountedStill(err):
 		case !s.readAgain(ctx, err):
 			return nil, err
 		}
@@ -142,26 +154,43 @@ func (s *start) try(ctx context.Context) (*corev1.Pod, error) {
 	id.EnvKeys = slices.Sorted(maps.Keys(s.secretData()))
 	s.namespace, s.pod = at.Name, id.Name
 	pod, err := s.elsewhere(ctx, at.Name, id.Name)
-	if pod == nil && err == nil {
+	if pod == nil && err == nil && ctx.Err() == nil {
 		pod, err = s.client.CoreV1().Pods(at.Name).Create(s.patient, Skeleton(id, at.Name), metav1.CreateOptions{})
 		if apierrors.IsAlreadyExists(err) {
 			pod, err = s.settle(ctx, at.Name, id.Name)
 		}
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, explainRefusal(err, at.Name, id.Name)
+	case pod == nil:
+		return nil, context.Cause(ctx)
 	}
-	return pod, s.createSecret(ctx, pod)
+	s.own = append(s.own, pod)
+	return pod, s.createSecret(pod)
 }
 
-// takeBack deletes the pod that a start made before it was stopped.
-func (s *start) takeBack(ctx context.Context) error {
-	if s.pod == "" {
+// takeBack deletes what a start made before it was revoked, and gives the reason of that, with what went wrong now.
+func (s *start) takeBack(why *Failure) error {
+	const soon = 10 * time.Second
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.patient), soon)
+	defer cancel()
+	problems := []error{why}
+	for _, pod := range s.own {
+		problems = append(problems, s.remove(ctx, pod.Namespace, pod.Name, pod.UID, 0))
+	}
+	problems = append(problems, s.takeBackLast(ctx))
+	if err := errors.Join(problems[1:]...); err == nil {
+		return why
+	}
+	return errors.Join(problems...)
+}
+
+// takeBackLast deletes the pod that the last try may have made though it had no answer.
+func (s *start) takeBackLast(ctx context.Context) error {
+	if s.pod == "" || len(s.own) > 0 && s.own[len(s.own)-1].Name == s.pod {
 		return nil
 	}
-	const soon = 10 * time.Second
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), soon)
-	defer cancel()
 	pod, err := s.client.CoreV1().Pods(s.namespace).Get(ctx, s.pod, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
@@ -210,6 +239,9 @@ func (s *start) settle(ctx context.Context, namespace, name string) (*corev1.Pod
 		return nil, &Failure{Message: "this start of " + s.req.Key.String() + " was stopped: start it anew, with another start id", Hopeless: true}
 	case same:
 		return pod, nil
+	case pod.DeletionTimestamp == nil && pod.CreationTimestamp.After(s.begun):
+		// Another replica was asked for it after this one. (Clocks that differ make one ask again at worst.)
+		return nil, errSuperseded
 	case pod.DeletionTimestamp == nil:
 		s.flight.say("Stopping what is left of the server's last run")
 		if err := s.remove(ctx, pod.Namespace, pod.Name, pod.UID, graceToReplace(pod)); err != nil {
@@ -217,10 +249,17 @@ func (s *start) settle(ctx context.Context, namespace, name string) (*corev1.Pod
 		}
 	}
 	s.flight.say("Waiting until the server's last run has ended")
-	if err := s.store.awaitGone(ctx, s.req.Key, pod.UID); err != nil {
+	if err := s.store.awaitGone(ctx, s.recordOf(pod)); err != nil {
 		return nil, err
 	}
+	s.replaced = time.Now()
 	return nil, errTaken
+}
+
+// isCountedStill says of a refusal by quota whether it may be for the pod that made way: the quota's controller takes a moment.
+func (s *start) isCountedStill(err error) bool {
+	const moment = 10 * time.Second
+	return isQuotaExceeded(err) && !s.replaced.IsZero() && time.Since(s.replaced) < moment
 }
 
 // takenBy says that a pod's name is taken by somebody else's server.
@@ -271,8 +310,8 @@ func (s *start) secretData() map[string][]byte {
 
 // createSecret makes the Secret that the pod names. That it is there already is as good: another call of this start made it. Where it is
 // refused for good, the pod could never run, so it goes.
-func (s *start) createSecret(ctx context.Context, pod *corev1.Pod) error {
-	_, err := s.client.CoreV1().Secrets(pod.Namespace).Create(ctx, &corev1.Secret{
+func (s *start) createSecret(pod *corev1.Pod) error {
+	_, err := s.client.CoreV1().Secrets(pod.Namespace).Create(s.patient, &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{
 			Name:            pod.Annotations[policy.AnnotationEnvSecret],
 			Labels:          map[string]string{policy.LabelHub: s.req.Hub},
@@ -284,11 +323,11 @@ func (s *start) createSecret(ctx context.Context, pod *corev1.Pod) error {
 		return nil
 	}
 	err = explainSecret(err, pod)
-	if again, _ := mayGoWell(err); again || ctx.Err() != nil {
+	if again, _ := mayGoWell(err); again || s.patient.Err() != nil {
 		return err
 	}
 	const soon = 10 * time.Second
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), soon)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.patient), soon)
 	defer cancel()
 	return errors.Join(err, s.remove(ctx, pod.Namespace, pod.Name, pod.UID, 0))
 }

@@ -1,10 +1,17 @@
 package launcher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/slipway-hub/slipway/policy"
 )
 
 // StopOptions of Stop.
@@ -31,7 +38,15 @@ func (l *Launcher) Stop(ctx context.Context, key Key, o StopOptions) (*Server, e
 	if o.GracePeriod != nil {
 		grace = max(0, *o.GracePeriod)
 	}
-	records := l.store.all(key)
+	records, awaitGone := l.store.all(key), l.store.awaitGone
+	if len(records) == 0 {
+		// Another replica may have started it just now.
+		var err error
+		if records, err = l.unheardOf(ctx, key); err != nil {
+			return nil, err
+		}
+		awaitGone = l.awaitGoneUnheardOf
+	}
 	for _, r := range records {
 		if err := l.removePatiently(ctx, r, grace); err != nil {
 			return nil, fmt.Errorf("delete pod %s/%s: %w", r.Namespace, r.Name, err)
@@ -43,7 +58,7 @@ func (l *Launcher) Stop(ctx context.Context, key Key, o StopOptions) (*Server, e
 	waiting, cancel := context.WithTimeout(ctx, o.Wait)
 	defer cancel()
 	for _, r := range records {
-		switch err := l.store.awaitGone(waiting, key, r.UID); {
+		switch err := awaitGone(waiting, r); {
 		case err == nil:
 		case ctx.Err() != nil:
 			return nil, context.Cause(ctx)
@@ -54,6 +69,41 @@ func (l *Launcher) Stop(ctx context.Context, key Key, o StopOptions) (*Server, e
 		}
 	}
 	return nil, nil //nolint:nilnil // it is gone, which is what was asked for
+}
+
+// unheardOf asks the cluster for the pods of a server.
+func (l *Launcher) unheardOf(ctx context.Context, key Key) ([]*record, error) {
+	var records []*record
+	const soon = 30 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, soon)
+	defer cancel()
+	for _, namespace := range l.namespaces() {
+		list, err := l.client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: labels.Set{
+			policy.LabelHub: key.Hub, policy.LabelUsername: policy.LabelSlug(key.User),
+		}.String()})
+		if err != nil {
+			return nil, fmt.Errorf("look for the pods of %s: %w", key, err)
+		}
+		for i := range list.Items {
+			if pod := &list.Items[i]; keyOf(pod) == key {
+				records = append(records, l.recordOf(pod))
+			}
+		}
+	}
+	return records, nil
+}
+
+// awaitGoneUnheardOf waits until a pod isn't there by asking for it; its error is that of ctx, or the cluster's.
+func (l *Launcher) awaitGoneUnheardOf(ctx context.Context, r *record) error {
+	for wait := patience(); ; {
+		pod, err := l.client.CoreV1().Pods(r.Namespace).Get(ctx, r.Name, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) || err == nil && pod.UID != r.UID {
+			return nil
+		}
+		if again, after := mayGoWell(err); err != nil && !again || !sleep(ctx, max(after, wait.Step())) {
+			return cmp.Or(err, context.Cause(ctx))
+		}
+	}
 }
 
 // removePatiently tries again for a while where the API server can't do it now.

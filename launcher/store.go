@@ -26,8 +26,13 @@ func newStore() *store {
 // handler keeps the store as the cache of pods is.
 func (s *store) handler() cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(object any) { s.put(object) },
-		UpdateFunc: func(_, object any) { s.put(object) },
+		AddFunc: func(object any) { s.put(object) },
+		UpdateFunc: func(before, object any) {
+			if old, ok := before.(*record); ok && isOfAnother(old, object) {
+				s.drop(old) // a name may be another server's between two looks, and annotations may be changed by hand
+			}
+			s.put(object)
+		},
 		DeleteFunc: func(object any) {
 			if unknown, ok := object.(cache.DeletedFinalStateUnknown); ok {
 				object = unknown.Obj
@@ -35,6 +40,11 @@ func (s *store) handler() cache.ResourceEventHandler {
 			s.drop(object)
 		},
 	}
+}
+
+func isOfAnother(old *record, object any) bool {
+	r, ok := object.(*record)
+	return ok && (r.server.Key != old.server.Key || r.UID != old.UID)
 }
 
 func (s *store) put(object any) {
@@ -222,14 +232,15 @@ func (w *watcher) next(ctx context.Context) (noted, error) {
 	}
 }
 
-// awaitGone waits until the pod of this uid isn't there; its error is that of ctx.
-func (s *store) awaitGone(ctx context.Context, key Key, uid types.UID) error {
+// awaitGone waits until a pod isn't there; its error is that of ctx.
+func (s *store) awaitGone(ctx context.Context, of *record) error {
+	key := of.server.Key
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	w := s.watchServer(ctx, key)
 	for {
 		s.mu.RLock()
-		there := slices.ContainsFunc(s.servers[key], func(r *record) bool { return r.UID == uid })
+		there := slices.ContainsFunc(s.servers[key], func(r *record) bool { return r.UID == of.UID })
 		s.mu.RUnlock()
 		if !there {
 			return nil

@@ -36,9 +36,6 @@ func events(ctx context.Context, server *serverFlags, follow bool, io streams) e
 		return err
 	}
 	defer s.end()
-	if err := s.awaitReady(ctx); err != nil {
-		return err
-	}
 	all, err := s.Events(ctx, s.key, follow)
 	if err != nil {
 		return failed(fmt.Errorf("%s: %w", s.key, err))
@@ -49,7 +46,7 @@ func events(ctx context.Context, server *serverFlags, follow bool, io streams) e
 		if at.IsZero() {
 			at = e.EventTime.Time
 		}
-		line := fmt.Sprintf("%s  %-7s  %s: %s", at.UTC().Format(time.RFC3339), e.Type, e.Reason, e.Message)
+		line := fmt.Sprintf("%s  %-7s  %s: %s", at.UTC().Format(time.RFC3339), e.Type, terminal.Plain(e.Reason), terminal.Plain(e.Message))
 		if e.Type != "Normal" {
 			line = paint.Yellow(line)
 		}

@@ -170,7 +170,7 @@ func (f *launchFlags) start(ctx context.Context, io streams) error {
 	last := make(chan launcher.Step, 1)
 	go func() {
 		defer close(last)
-		for step := range s.Progress(watching, s.key) {
+		for step := range s.Progress(watching, s.key, req.StartID) {
 			show(io.err, step)
 			if step.Done {
 				last <- step

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -30,7 +31,7 @@ type launching struct {
 	end       func()
 }
 
-// launcher begins to watch where the server is that the flags name. Its end has to be called.
+// launcher begins to watch where the server is that the flags name, and waits until it knows what is there. Its end has to be called.
 func (f *serverFlags) launcher(ctx context.Context) (*launching, error) {
 	id, err := f.identity(policy.Identity{})
 	if err != nil {
@@ -55,29 +56,35 @@ func (f *serverFlags) launcher(ctx context.Context) (*launching, error) {
 	if err != nil {
 		return nil, failed(err)
 	}
-	running, stop := context.WithCancel(ctx)
+	running, stop := context.WithCancelCause(ctx)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		// It ends with an error only where the API server refuses to say who this is; then nothing else works either, and says so.
-		_ = l.Run(running)
+		if err := l.Run(running); err != nil {
+			stop(err)
+		}
 	}()
-	return &launching{
+	s := &launching{
 		Launcher: l, client: client, identity: id, key: launcher.Key{Hub: id.Hub, User: id.User, Name: id.Server}, namespace: f.namespace,
-		end: func() { stop(); <-ended },
-	}, nil
+		end: func() { stop(nil); <-ended },
+	}
+	if err := s.awaitReady(running); err != nil {
+		s.end()
+		return nil, err
+	}
+	return s, nil
 }
 
 // show prints a step.
 func show(w io.Writer, s launcher.Step) {
-	paint := terminal.For(w)
+	paint, message := terminal.For(w), terminal.Plain(s.Message)
 	switch {
 	case s.Done && (s.Server == nil || s.Server.State != launcher.Running):
-		fmt.Fprintln(w, "      "+paint.Red(s.Message))
+		fmt.Fprintln(w, "      "+paint.Red(message))
 	case s.Progress < 0:
-		fmt.Fprintln(w, "      "+s.Message)
+		fmt.Fprintln(w, "      "+message)
 	default:
-		fmt.Fprintf(w, "%s %s\n", paint.Green(fmt.Sprintf("%4d%%", s.Progress)), s.Message)
+		fmt.Fprintf(w, "%s %s\n", paint.Green(fmt.Sprintf("%4d%%", s.Progress)), message)
 	}
 }
 
@@ -161,6 +168,9 @@ func (s *launching) awaitReady(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
+			if cause := context.Cause(ctx); !errors.Is(cause, context.DeadlineExceeded) {
+				err = cause
+			}
 			return failed(fmt.Errorf("read the servers and policies of namespace %s: %w", s.namespace, err))
 		case <-tick.C:
 		}

@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
 
+	"github.com/slipway-hub/slipway/cmd/terminal"
 	"github.com/slipway-hub/slipway/launcher"
 	"github.com/slipway-hub/slipway/policy"
 )
@@ -148,7 +149,7 @@ func listServers(pods []corev1.Pod, flags *listFlags, out io.Writer) error {
 	fmt.Fprintln(t, "NAMESPACE\tHUB\tUSER\tSERVER\tSTATE\tAGE\tPOD\tWHY")
 	for _, s := range servers {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
-			s.Namespace, s.Hub, s.User, s.Server, s.State, duration.HumanDuration(time.Since(s.Created)), s.Pod, s.Message)
+			s.Namespace, s.Hub, s.User, s.Server, s.State, duration.HumanDuration(time.Since(s.Created)), s.Pod, terminal.Plain(s.Message))
 	}
 	return flushed(t)
 }

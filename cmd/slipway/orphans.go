@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -47,18 +48,14 @@ func findOrphans(ctx context.Context, client kubernetes.Interface, secrets metad
 	if err != nil {
 		return nil, fmt.Errorf("list claims: %w", err)
 	}
-	// A Secret's pod may be another hub's.
-	everyPod := pods
-	if flags.hub != "" {
-		all, err := client.CoreV1().Pods(flags.namespace).List(ctx, metav1.ListOptions{LabelSelector: policy.LabelHub})
-		if err != nil {
-			return nil, fmt.Errorf("list pods: %w", err)
-		}
-		everyPod = all.Items
+	// A Secret's pod may be another hub's, or younger than the list of pods.
+	every, err := client.CoreV1().Pods(flags.namespace).List(ctx, metav1.ListOptions{LabelSelector: policy.LabelHub})
+	if err != nil {
+		return nil, fmt.Errorf("list pods: %w", err)
 	}
-	found := slices.Concat(podsWithoutSecret(pods, envs.Items), secretsWithoutPod(everyPod, envs.Items), claimsWithoutPod(everyPod, claims.Items))
+	found := slices.Concat(podsWithoutSecret(pods, envs.Items), secretsWithoutPod(every.Items, envs.Items), claimsWithoutPod(every.Items, claims.Items))
 	if flags.jupyterhub != "" {
-		known, err := serversOfHub(ctx, http.DefaultClient, flags.jupyterhub, os.Getenv(hubTokenVariable))
+		known, err := serversOfHub(ctx, &http.Client{Timeout: hubAnswersWithin}, flags.jupyterhub, os.Getenv(hubTokenVariable))
 		if err != nil {
 			return nil, err
 		}
@@ -133,6 +130,9 @@ func podsUnknown(pods []corev1.Pod, known map[launcher.Key]bool) []orphan {
 
 // hubTokenVariable holds the token for JupyterHub's REST API, as in JupyterHub's own programs.
 const hubTokenVariable = "JUPYTERHUB_API_TOKEN"
+
+// hubAnswersWithin bounds each page of a hub's answer.
+const hubAnswersWithin = 30 * time.Second
 
 // serversOfHub asks a JupyterHub which servers it believes to run. Keys have no hub.
 func serversOfHub(ctx context.Context, client *http.Client, url, token string) (map[launcher.Key]bool, error) {

@@ -44,9 +44,6 @@ func stop(ctx context.Context, flags *stopFlags, io streams) error {
 		return err
 	}
 	defer s.end()
-	if err := s.awaitReady(ctx); err != nil {
-		return err
-	}
 	if _, err := s.Get(s.key); errors.Is(err, launcher.ErrNotFound) {
 		fmt.Fprintln(io.err, "It isn't running")
 		return nil

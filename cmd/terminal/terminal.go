@@ -4,6 +4,9 @@ package terminal
 import (
 	"io"
 	"os"
+	"strconv"
+	"strings"
+	"unicode"
 
 	"golang.org/x/term"
 )
@@ -34,6 +37,19 @@ func (p Painter) Green(text string) string { return p.paint("32", text) }
 
 // Yellow is for warnings.
 func (p Painter) Yellow(text string) string { return p.paint("33", text) }
+
+// Plain gives text that came from elsewhere without what a terminal obeys: each character that can't be printed is shown as Go writes it.
+func Plain(text string) string {
+	var plain strings.Builder
+	for _, r := range text {
+		if unicode.IsPrint(r) {
+			plain.WriteRune(r)
+			continue
+		}
+		plain.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+	}
+	return plain.String()
+}
 
 func (p Painter) paint(code, text string) string {
 	if !p.colour || text == "" {

@@ -25,3 +25,14 @@ func TestColourIsForTerminalsThatWantIt(t *testing.T) {
 	t.Setenv("NO_COLOR", "1")
 	assert.Equal(t, "no", For(pseudo).Red("no"))
 }
+
+func TestWhatComesFromElsewhereIsShownAndNotObeyed(t *testing.T) {
+	for text, want := range map[string]string{
+		"pulled image, größe 3 MiB 雪":    "pulled image, größe 3 MiB 雪",
+		"\x1b[2J\x1b]0;title\a gone\r\n": `\x1b[2J\x1b]0;title\a gone\r\n`,
+		"\u202eabc\u0085":                `\u202eabc\u0085`,
+		"'quoted' \\":                    `'quoted' \`,
+	} {
+		assert.Equal(t, want, Plain(text))
+	}
+}

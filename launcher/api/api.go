@@ -22,7 +22,7 @@ type Launcher interface {
 	Stop(ctx context.Context, k launcher.Key, o launcher.StopOptions) (*launcher.Server, error)
 	Get(k launcher.Key) (*launcher.Server, error)
 	List(hub string) []*launcher.Server
-	Progress(ctx context.Context, k launcher.Key) iter.Seq[launcher.Step]
+	Progress(ctx context.Context, k launcher.Key, startID string) iter.Seq[launcher.Step]
 	Profiles(ctx context.Context, r launcher.Request) (*launcher.Offer, error)
 	Claims(ctx context.Context, hub, user string) ([]launcher.Claim, error)
 	DeleteClaims(ctx context.Context, k launcher.Key, allServers bool) ([]launcher.Claim, error)

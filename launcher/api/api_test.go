@@ -42,6 +42,7 @@ type told struct {
 
 	request launcher.Request
 	key     launcher.Key
+	startID string
 	all     bool
 	how     launcher.StopOptions
 	ended   chan struct{}
@@ -77,8 +78,8 @@ func (l *told) List(string) []*launcher.Server {
 	return []*launcher.Server{l.server}
 }
 
-func (l *told) Progress(ctx context.Context, k launcher.Key) iter.Seq[launcher.Step] {
-	l.key = k
+func (l *told) Progress(ctx context.Context, k launcher.Key, startID string) iter.Seq[launcher.Step] {
+	l.key, l.startID = k, startID
 	return func(yield func(launcher.Step) bool) {
 		defer close(l.ended)
 		for {
@@ -461,6 +462,17 @@ func TestProgressComesAsItHappensAndEndsWithTheLastStep(t *testing.T) {
 	require.ErrorIs(t, err, io.EOF)
 	assert.Equal(t, running().Key, l.key)
 	<-l.ended
+}
+
+func TestProgressIsThatOfTheStartThatIsAskedAbout(t *testing.T) {
+	for query, want := range map[string]string{"": "", "?startId=one": "one"} {
+		l := &told{ended: make(chan struct{}), steps: make(chan launcher.Step, 1)}
+		l.steps <- launcher.Step{Done: true}
+		answer, _ := ask(t, handler(t, l), http.MethodGet, "/v1/hubs/main/users/alice/server/progress"+query, "")
+		require.Equal(t, http.StatusOK, answer.StatusCode)
+		<-l.ended
+		assert.Equal(t, want, l.startID)
+	}
 }
 
 func TestProgressSaysThatItIsAlive(t *testing.T) {

@@ -30,8 +30,23 @@ func (h *Handler) registerProgress() {
 		Description: "Steps, as they come.",
 		Content:     map[string]*huma.MediaType{"text/event-stream": {Schema: h.eventSchema()}},
 	}
-	huma.Register(h.api, op, func(_ context.Context, in *OfUser) (*huma.StreamResponse, error) { return h.progress(in.key()), nil })
-	huma.Register(h.api, named(op), func(_ context.Context, in *OfNamed) (*huma.StreamResponse, error) { return h.progress(in.key()), nil })
+	huma.Register(h.api, op, func(_ context.Context, in *struct {
+		OfUser
+		OfStart
+	}) (*huma.StreamResponse, error) {
+		return h.progress(in.key(), in.StartID), nil
+	})
+	huma.Register(h.api, named(op), func(_ context.Context, in *struct {
+		OfNamed
+		OfStart
+	}) (*huma.StreamResponse, error) {
+		return h.progress(in.key(), in.StartID), nil
+	})
+}
+
+// OfStart is in the query of what may concern one start.
+type OfStart struct {
+	StartID string `query:"startId" doc:"The start's id: pods of other starts are passed over, such as one that is to make way. Left out: those of any start." maxLength:"256"`
 }
 
 // eventSchema describes one event of the stream, in the words that OpenAPI 3.2 has for that.
@@ -49,7 +64,7 @@ func (h *Handler) eventSchema() *huma.Schema {
 	}
 }
 
-func (h *Handler) progress(k launcher.Key) *huma.StreamResponse {
+func (h *Handler) progress(k launcher.Key, startID string) *huma.StreamResponse {
 	return &huma.StreamResponse{Body: func(ctx huma.Context) {
 		r, w := humago.Unwrap(ctx)
 		w.Header().Set("Content-Type", "text/event-stream")
@@ -61,18 +76,18 @@ func (h *Handler) progress(k launcher.Key) *huma.StreamResponse {
 		}
 		streams.Inc()
 		defer streams.Dec()
-		h.stream(ctx.Context(), &events{w: w, control: http.NewResponseController(w)}, k)
+		h.stream(ctx.Context(), &events{w: w, control: http.NewResponseController(w)}, k, startID)
 	}}
 }
 
 // stream writes steps until the last, until the client is gone, or until the launcher is to end.
-func (h *Handler) stream(ctx context.Context, to *events, k launcher.Key) {
+func (h *Handler) stream(ctx context.Context, to *events, k launcher.Key, startID string) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	steps := make(chan launcher.Step)
 	go func() {
 		defer close(steps)
-		for step := range h.launcher.Progress(ctx, k) {
+		for step := range h.launcher.Progress(ctx, k, startID) {
 			select {
 			case steps <- step:
 			case <-ctx.Done():

@@ -152,7 +152,7 @@ func TestProgressTellsTheEventsOfThePodAndHowItEnds(t *testing.T) {
 	var said []string
 	var percents []int
 	var last launcher.Step
-	for step := range l.Progress(ctx, server.Key) {
+	for step := range l.Progress(ctx, server.Key, "") {
 		said = append(said, step.Message)
 		last = step
 		if step.Event != nil {
@@ -181,7 +181,7 @@ func TestProgressTellsTheEventsOfThePodAndHowItEnds(t *testing.T) {
 
 	setStatus(t, w, ns, server.Pod, notebookIs(corev1.PodFailed, oom))
 	awaitServer(t, l, server.Key, launcher.Stopped)
-	for step := range l.Progress(ctx, server.Key) {
+	for step := range l.Progress(ctx, server.Key, "") {
 		last = step
 	}
 	assert.Equal(t, launcher.Stopped, last.Server.State)
@@ -198,7 +198,7 @@ func TestProgressEndsWhenTheServerIsStopped(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), world.Soon)
 	defer cancel()
 	var last launcher.Step
-	for step := range l.Progress(ctx, server.Key) {
+	for step := range l.Progress(ctx, server.Key, "") {
 		if last = step; step.Progress == 0 {
 			_, err := l.Stop(ctx, server.Key, launcher.StopOptions{})
 			assert.NoError(t, err)

@@ -255,7 +255,7 @@ func TestAnotherStartReplacesTheServer(t *testing.T) {
 			started <- err
 		}()
 		go func() {
-			for step := range l.Progress(ctx, aliceStarts("").Key) {
+			for step := range l.Progress(ctx, aliceStarts("").Key, "") {
 				said <- step.Message
 			}
 		}()
@@ -421,7 +421,7 @@ func TestAStartWaitsForTheWebhook(t *testing.T) {
 		_, err := l.Start(t.Context(), req)
 		started <- err
 	}()
-	for step := range l.Progress(t.Context(), req.Key) {
+	for step := range l.Progress(t.Context(), req.Key, "") {
 		if step.Message == "The cluster can't answer right now; trying again" {
 			w.Gate.Closed.Store(false)
 			break

@@ -40,7 +40,7 @@ func (e *explaining) tells(status corev1.PodStatus) func(*testing.T) {
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			for range e.launcher.Progress(ctx, e.key) {
+			for range e.launcher.Progress(ctx, e.key, "") {
 				continue // what it tells doesn't matter
 			}
 		}()

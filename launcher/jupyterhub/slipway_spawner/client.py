@@ -125,13 +125,15 @@ class LauncherClient:
         path = self._path("users", user, "claims") if name is None else self._server(user, name, "claims")
         return _claims(await self._call("DELETE", path))
 
-    async def progress(self, user: str, name: str) -> AsyncGenerator[Step, None]:
-        """Follow a server until it runs, failed or is gone.
+    async def progress(self, user: str, name: str, start_id: str = "") -> AsyncGenerator[Step, None]:
+        """Follow a start of a server, or any if none is named, until it runs, failed or is gone.
 
         Where nobody listens any more the connection stays until then: the launcher ends it.
         """
         pieces: asyncio.Queue[bytes | None] = asyncio.Queue()
-        request = self._request("GET", self._server(user, name, "progress"), timeout=0)
+        request = self._request(
+            "GET", self._server(user, name, "progress", query={"startId": start_id} if start_id else None), timeout=0
+        )
         request.streaming_callback = pieces.put_nowait
         fetch = asyncio.ensure_future(self._fetch(request))
         fetch.add_done_callback(lambda _: pieces.put_nowait(None))

@@ -144,7 +144,7 @@ class SlipwaySpawner(Settings, Spawner):  # type: ignore[misc] # JupyterHub has 
         )
         assert server is not None
         self._state.started(server)
-        server = await persist(self._follow, self._wait_for_launcher)
+        server = await persist(lambda: self._follow(body["startId"]), self._wait_for_launcher)
         if server is None:
             raise refusal.refusal("The server was deleted while it started", reason="Deleted", status=500)
         if server.state != "Running":
@@ -153,10 +153,10 @@ class SlipwaySpawner(Settings, Spawner):  # type: ignore[misc] # JupyterHub has 
         self._state.started(server)
         return server
 
-    async def _follow(self) -> Server | None:
-        """Tell the steps of the start, and give the server as it is after the last one."""
+    async def _follow(self, start_id: str = "") -> Server | None:
+        """Tell the steps of a start, of any if none is named, and give the server as it is after the last one."""
         while True:
-            async with aclosing(self.launcher.progress(self.user.name, self.name)) as steps:
+            async with aclosing(self.launcher.progress(self.user.name, self.name, start_id)) as steps:
                 async for step in steps:
                     self._trouble = None
                     self._tell(step)

@@ -145,8 +145,9 @@ async def test_stream_that_is_cut_ends_or_says_so_and_what_came_before_was_told(
         {"type": "text/event-stream", "pieces": [first], "body": b""},
         {"type": "text/event-stream", "pieces": [first[:20], first[20:]], "cut": seen},
     ]
-    assert [s.message async for s in wire.client.progress("a", "")] == ["pulling"]
-    steps = wire.client.progress("a", "")
+    assert [s.message async for s in wire.client.progress("a", "", "s")] == ["pulling"]
+    assert wire.asked[0].uri.endswith("/server/progress?startId=s")
+    steps = wire.client.progress("a", "", "s")
     assert (await anext(steps)).message == "pulling"
     seen.set()
     with pytest.raises(LauncherUnavailableError):
@@ -158,7 +159,7 @@ async def test_stream_that_falls_silent_counts_as_cut(wire, monkeypatch):
     never = asyncio.Event()
     wire.answers = [{"type": "text/event-stream", "pieces": [b": here\n"], "cut": never}]
     with pytest.raises(LauncherUnavailableError, match="fell silent") as silent:
-        _ = [s async for s in wire.client.progress("a", "")]
+        _ = [s async for s in wire.client.progress("a", "", "s")]
     assert passing(silent.value)
     never.set()
 
@@ -166,7 +167,7 @@ async def test_stream_that_falls_silent_counts_as_cut(wire, monkeypatch):
 async def test_stream_that_is_refused(wire):
     wire.answers = [problem(404, "NotFound")]
     with pytest.raises(LauncherError, match="One sentence") as refused:
-        _ = [s async for s in wire.client.progress("a", "")]
+        _ = [s async for s in wire.client.progress("a", "", "s")]
     assert refused.value.status == 404
 
 

@@ -102,6 +102,7 @@ func TestCommandsOnACluster(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, "notebook mongo postgres", image)
 	})
+	t.Run("running servers are compared with what policy would make of them", func(t *testing.T) { diffRunning(t, c) })
 	t.Run("no server waits forever", func(t *testing.T) {
 		got := slipway(t, "", "launch", "jupyter-bob", "-n", "data101", "--hub", "campus", "--user", "bob", "--until", "running", "--timeout", "200ms")
 		assert.Equal(t, exitFailed, got.code)

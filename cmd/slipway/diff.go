@@ -103,13 +103,13 @@ func diff(ctx context.Context, f *diffFlags, write func(io.Writer, *diffReport) 
 	if err != nil {
 		return err
 	}
-	after, err := policiesOf(ctx, f.files, io.in)
+	after, err := policiesOf(ctx, f.files, f.namespace, io.in)
 	if err != nil {
 		return err
 	}
 	var before *policySource
 	if len(f.against) > 0 {
-		if before, err = policiesOf(ctx, f.against, io.in); err != nil {
+		if before, err = policiesOf(ctx, f.against, f.namespace, io.in); err != nil {
 			return err
 		}
 	}
@@ -141,11 +141,11 @@ type policySource struct {
 	of    map[string]*policySet
 }
 
-// policiesOf reads the policies of files, or all of the cluster, and refuses those that admission would. Those of files that name no
-// namespace are for each that is asked about.
-func policiesOf(ctx context.Context, files policyFiles, in io.Reader) (*policySource, error) {
+// policiesOf reads the policies of files, or those of the cluster that could be for a namespace, "" for all, and refuses those of files
+// that admission would. Those of files that name no namespace are for each that is asked about.
+func policiesOf(ctx context.Context, files policyFiles, namespace string, in io.Reader) (*policySource, error) {
 	if len(files) == 0 {
-		set, err := policiesOfCluster(ctx, everyNamespace)
+		set, err := policiesOfCluster(ctx, namespace)
 		return &policySource{set: set}, err
 	}
 	var stdin []byte
@@ -165,9 +165,7 @@ func policiesOf(ctx context.Context, files policyFiles, in io.Reader) (*policySo
 	return &policySource{files: files, stdin: stdin, of: map[string]*policySet{defaultNamespace: set}}, nil
 }
 
-// everyNamespace is what a client lists all namespaces by.
-const everyNamespace = ""
-
+// forNamespace gives the policies as they are for servers of a namespace.
 func (s *policySource) forNamespace(namespace string) (*policySet, error) {
 	if s.set != nil {
 		return s.set, nil

@@ -12,6 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/slipway-hub/slipway/test/cluster/kube"
 )
 
 // courseNamespace is what a dump of the cluster says of the namespace of layers.yaml.
@@ -135,4 +137,52 @@ func TestAThousandServersAreComparedInSeconds(t *testing.T) {
 	assert.Equal(t, exitDenied, got.code, got.err)
 	assert.Contains(t, got.out, "1000 servers would change: ")
 	assert.Equal(t, 1, strings.Count(got.out, "spec.nodeSelector[pool]: new"), "one group")
+}
+
+// diffRunning is when two servers of the examples run in data101: alice's, and Alice's.
+func diffRunning(t *testing.T, c *kube.Cluster) {
+	t.Helper()
+	t.Setenv("KUBECONFIG", c.Kubeconfig())
+	kubectl := func(args ...string) string {
+		t.Helper()
+		out, err := c.Kubectl(t.Context(), nil, args...)
+		require.NoError(t, err)
+		return out
+	}
+	same := slipway(t, "", "diff", "-n", "data101")
+	require.Equal(t, exitGood, same.code, same.out+same.err)
+	assert.Equal(t, "2 servers: 2 the same\n", same.out, "what the API server adds is no difference")
+
+	kubectl("label", "pod", "-n", "data101", "jupyter-alice", "seen=yes")
+	kubectl("set", "image", "-n", "data101", "pod/jupyter-alice", "mongo=mongo:changed")
+	changed := slipway(t, "", "diff", "-n", "data101")
+	assert.Equal(t, exitDenied, changed.code, changed.err)
+	assert.Contains(t, changed.out, "2 servers: 1 the same, 1 would be different now\n")
+	assert.Contains(t, changed.out, "  - spec.containers[mongo].image: mongo:changed\n  + spec.containers[mongo].image: mongo:5.0.11  (SpawnPolicy data101/data101 spec.defaults.extraContainers[0].image)\n")
+	assert.NotContains(t, changed.out, "seen")
+
+	data, err := os.ReadFile(filepath.Join(examples, "data101.yaml"))
+	require.NoError(t, err)
+	proposed := filepath.Join(t.TempDir(), "data101.yaml")
+	require.NoError(t, os.WriteFile(proposed, []byte(strings.ReplaceAll(string(data), "data101-pool", "new-pool")), 0o600))
+	platform := filepath.Join(examples, "platform.yaml")
+	for _, args := range [][]string{{"-A"}, {"-n", "data101"}} {
+		got := slipway(t, "", append([]string{"diff", "-f", proposed, "-f", platform, "--against", examples}, args...)...)
+		assert.Equal(t, exitDenied, got.code, got.err)
+		assert.Contains(t, got.out, "2 servers would change: data101/jupyter-alice, data101/jupyter-alice---3bc51062\n  - spec.nodeSelector[hub.jupyter.org/pool-name]: data101-pool\n  + spec.nodeSelector[hub.jupyter.org/pool-name]: new-pool")
+	}
+	denied := slipway(t, "", "diff", "-n", "data101", "-f", platform, "--user", "alice")
+	assert.Equal(t, exitDenied, denied.code, denied.err)
+
+	dump := filepath.Join(t.TempDir(), "dump.yaml")
+	require.NoError(t, os.WriteFile(dump, []byte(kubectl("get", "pods,pvc,namespaces", "-A", "-o", "yaml")), 0o600))
+	offline := slipway(t, "", "diff", "--pods", dump, "-n", "data101", "-f", examples)
+	assert.Equal(t, changed.out, strings.ReplaceAll(offline.out, "would change", "would be different now"))
+
+	why := slipway(t, "", "explain", "-n", "data101", "jupyter-alice", "--why", "dnsPolicy")
+	assert.Equal(t, exitGood, why.code, why.err)
+	assert.Equal(t, "spec.dnsPolicy: ClusterFirst\n  policy doesn't set it: the API server, its admission or the node's agents filled it in\n", why.out)
+	why = slipway(t, "", "explain", "-n", "data101", "jupyter-alice", "--why", "containers[mongo].image")
+	assert.Contains(t, why.out, "spec.containers[mongo].image: mongo:5.0.11\n")
+	assert.Contains(t, why.out, "spec.containers[mongo].image: mongo:changed\n  the running pod has this value")
 }

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 
-
 	"github.com/slipway-hub/slipway/policy"
 )
 
@@ -236,4 +235,3 @@ func originAt(s *diffServer, fields []policy.Field, path string) *policy.Origin 
 	}
 	return by
 }
-

@@ -141,7 +141,7 @@ func writeDiffMarkdown(w io.Writer, r *diffReport) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "**slipway diff**: %s\n", r.summary(func(s string) string { return "**" + s + "**" }))
 	for _, g := range r.Groups {
-		fmt.Fprintf(&b, "\n<details><summary><b>%s %s</b>: %s</summary>\n\n", counted(len(g.Servers)), r.says(g.Outcome), inMarkdown(g.named()))
+		fmt.Fprintf(&b, "\n<details><summary><b>%s %s</b>: %s</summary>\n\n", counted(len(g.Servers)), r.says(g.Outcome), plainMarkdown(g.named()))
 		if len(g.Changes) > 0 {
 			b.WriteString("~~~diff\n")
 			for i := range g.Changes {
@@ -154,7 +154,7 @@ func writeDiffMarkdown(w io.Writer, r *diffReport) error {
 			b.WriteString("~~~\n")
 		}
 		for _, d := range g.Denials {
-			fmt.Fprintf(&b, "- %s\n", inMarkdown(sentence(&d)))
+			fmt.Fprintf(&b, "- %s\n", plainMarkdown(sentence(&d)))
 		}
 		b.WriteString("\n</details>\n")
 	}
@@ -162,7 +162,7 @@ func writeDiffMarkdown(w io.Writer, r *diffReport) error {
 	return err
 }
 
-// inMarkdown has text read as it stands: a user's name is no mark-up, and calls nobody.
-func inMarkdown(text string) string {
+// plainMarkdown has text read as it stands: a user's name is no mark-up, and calls nobody.
+func plainMarkdown(text string) string {
 	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "*", `\*`, "_", `\_`, "`", "\\`", "[", `\[`, "@", "@&#8203;", "\n", " ").Replace(text)
 }

@@ -98,6 +98,12 @@ var elsewhere = map[string]outside{
 		draft: "spec:\n  groups: [NAME]\n  priority: 10\n  defaults: {}"},
 }
 
+// Elsewhere says of a trait without a place in a policy why, and what to do with it instead. It is false for the others.
+func Elsewhere(trait string) (why, instead string, is bool) {
+	o, is := elsewhere[trait]
+	return o.why, o.what, is
+}
+
 // elsewhere reports what has no place in a policy, and what KubeSpawner doesn't know.
 func (c *converter) elsewhere(given map[string]any) {
 	for _, name := range slices.Sorted(maps.Keys(given)) {

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 
+	"github.com/slipway-hub/slipway/policy/internal/spelling"
 	"github.com/slipway-hub/slipway/policy/v1alpha1"
 )
 
@@ -247,7 +248,7 @@ func falsy(v any) bool {
 func DidYouMean(name string) string {
 	best, distance := "", 4
 	for _, known := range slices.Sorted(maps.Keys(traitByName)) {
-		if d := editDistance(name, known); d < distance {
+		if d := spelling.Distance(name, known); d < distance {
 			best, distance = known, d
 		}
 	}
@@ -263,26 +264,3 @@ func DidYouMean(name string) string {
 	}
 	return "; did you mean " + best + "?"
 }
-
-// editDistance is Levenshtein's.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
-}
-
-// Alike says whether one name is probably the other, misspelt.
-func Alike(a, b string) bool { return editDistance(a, b) <= 2 && min(len(a), len(b)) > 3 }

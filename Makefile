@@ -46,7 +46,7 @@ e2e: ## the whole product on a real node, as root: the chart by helm, servers, u
 	@exec bin/tests e2e
 
 .PHONY: e2e-full
-e2e-full: ## the same with cert-manager and Prometheus from source, and the long rotations
+e2e-full: ## the same with cert-manager and Prometheus from source, the long rotations, and schemathesis on the API
 	@go build -o bin/tests ./test/all
 	@exec bin/tests e2e-full
 

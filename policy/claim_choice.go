@@ -45,11 +45,10 @@ func (x *server) choose(w *wantedClaim) (string, *Denial) {
 	candidates := x.claimCandidates(w)
 	name := w.own
 	switch {
-	case w.chosen == nil && len(candidates) > 1 && !slices.Contains([]string{w.own, w.legacy}, candidates[0]):
-		// Either may be the one with the user's work in it, and the other would look like its loss.
+	case w.chosen == nil && x.isUnclear(w, candidates):
 		d := denyf(IdentityConflict, nil, w.setting,
-			"the claims %s are all user %q's for server %q, and none has the name %q that the template gives: delete or relabel all but one",
-			quotedNames(candidates), x.in.Identity.User, x.in.Identity.Server, w.own)
+			"the claims %s are all user %q's for server %q, and neither their names (the template gives %q) nor the label %s tell which to use: delete or relabel all but one",
+			quotedNames(candidates), x.in.Identity.User, x.in.Identity.Server, w.own, LabelHub)
 		return "", &d
 	case w.chosen == nil && len(candidates) > 0:
 		name = candidates[0]
@@ -62,6 +61,23 @@ func (x *server) choose(w *wantedClaim) (string, *Denial) {
 		return "", &d
 	}
 	return name, x.claimConflict(w, name)
+}
+
+// isUnclear: any of several may be the one with the user's work in it, and another would look like its loss. The name that the template or the
+// escape scheme gives decides, unless that claim alone lacks the hub label: it may have been planted, to take the place of the home that
+// policy made.
+func (x *server) isUnclear(w *wantedClaim, candidates []string) bool {
+	if len(candidates) < 2 {
+		return false
+	}
+	best := candidates[0]
+	return best != w.own && best != w.legacy || !x.hasHub(best) && slices.ContainsFunc(candidates[1:], x.hasHub)
+}
+
+// hasHub says whether a claim has the hub label, which only the companion writes.
+func (x *server) hasHub(claim string) bool {
+	c := x.in.Claims.Named(claim)
+	return c != nil && c.Labels[LabelHub] != ""
 }
 
 // quotedNames lists names: "a", "b" and "c".
@@ -113,7 +129,8 @@ func (x *server) hasNamelessLegacy(w *wantedClaim) bool {
 }
 
 // claimConflict: two users, or two hubs, whose templates give one name would meet in one home (CVE-2020-15110). What a claim
-// says of whose it is can't be got around; a claim that says nothing is whoever's the template gives it to.
+// says of whose it is can't be got around; a claim that says nothing is whoever's the template gives it to. So KubeSpawner has it too, and
+// it makes its claims before their pods.
 func (x *server) claimConflict(w *wantedClaim, name string) *Denial {
 	if x.in.Claims == nil || name == "" {
 		return nil

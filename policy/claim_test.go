@@ -99,9 +99,14 @@ func TestTwoClaimsOfOneServerAreADenialThatNamesBoth(t *testing.T) {
 		"of equal right":               {ClaimList{claim("b", "A@b", "", "main"), claim("a", "A@b", "", "main")}, ""},
 		"with and without a hub label": {ClaimList{claim("b", "A@b", "", "main"), claim("a", "A@b", "", "")}, ""},
 		"one is the template's":        {ClaimList{claim("a", "A@b", "", "main"), claim("claim-a-b---a63b3d02", "A@b", "", "main")}, "claim-a-b---a63b3d02"},
-		"one is KubeSpawner's legacy":  {ClaimList{claim("a", "A@b", "", "main"), claim("claim--41-40b", "A@b", "", "")}, "claim--41-40b"},
-		"one is another server's":      {ClaimList{claim("a", "A@b", "", "main"), claim("b", "A@b", "lab", "main")}, "a"},
-		"one isn't a home":             {ClaimList{claim("a", "A@b", "", "main"), extraClaim("b", "A@b", "scratch")}, "a"},
+		"one is KubeSpawner's legacy":  {ClaimList{claim("a", "A@b", "", ""), claim("claim--41-40b", "A@b", "", "")}, "claim--41-40b"},
+		"the legacy one has the label": {ClaimList{claim("a", "A@b", "", ""), claim("claim--41-40b", "A@b", "", "main")}, "claim--41-40b"},
+		// Whoever may create claims could take a user's home away by one of the better name.
+		"only the other has the label":        {ClaimList{claim("b", "A@b", "", "main"), claim("claim-a-b---a63b3d02", "A@b", "", "")}, ""},
+		"only the other than legacy's has it": {ClaimList{claim("b", "A@b", "", "main"), claim("claim--41-40b", "A@b", "", "")}, ""},
+		"the template's, and legacy has it":   {ClaimList{claim("claim-a-b---a63b3d02", "A@b", "", ""), claim("claim--41-40b", "A@b", "", "main")}, ""},
+		"one is another server's":             {ClaimList{claim("a", "A@b", "", "main"), claim("b", "A@b", "lab", "main")}, "a"},
+		"one isn't a home":                    {ClaimList{claim("a", "A@b", "", "main"), extraClaim("b", "A@b", "scratch")}, "a"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in.Claims = tc.claims
@@ -114,7 +119,10 @@ func TestTwoClaimsOfOneServerAreADenialThatNamesBoth(t *testing.T) {
 			}
 			require.Len(t, r.Denials, 1)
 			assert.Equal(t, IdentityConflict, r.Denials[0].Code)
-			assert.Contains(t, r.Denials[0].Message, `the claims "a" and "b" are all user "A@b"'s`)
+			assert.Contains(t, r.Denials[0].Message, `are all user "A@b"'s`)
+			for _, c := range tc.claims {
+				assert.Contains(t, r.Denials[0].Message, `"`+c.Name+`"`)
+			}
 		})
 	}
 }
@@ -143,29 +151,48 @@ func TestALegacyClaimIsFoundByItsName(t *testing.T) {
 
 // Two users whose template gives one name must not meet in one home.
 func TestAClaimOfSomebodyElseIsNoHome(t *testing.T) {
-	c := compiled(t, baseline+namespaced("n", "{defaults: {storagePvcEnsure: true, pvcNameTemplate: home}}"))
+	const (
+		made    = "{defaults: {storagePvcEnsure: true, pvcNameTemplate: home}}"
+		adopted = "{adoptClaims: Unlabelled, defaults: {storagePvcEnsure: true, pvcNameTemplate: home}}"
+		// An administrator makes it.
+		named = "{defaults: {pvcNameTemplate: home, volumes: {home: {persistentVolumeClaim: {claimName: '{pvc_name}'}}}}}"
+		more  = "{defaults: {claims: {scratch: {nameTemplate: home, storageCapacity: 1Gi}}}}"
+	)
+	nobodys := metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: "home"}}
 	for name, tc := range map[string]struct {
+		spec   string
 		claim  metav1.PartialObjectMetadata
-		denied bool
+		denied string // empty: it is taken
 	}{
-		"another user's":           {claim("home", "bob", "", "main"), true},
-		"another hub's":            {claim("home", "alice", "", "two"), true},
-		"the same user's":          {claim("home", "alice", "", "main"), false},
-		"before there was a hub":   {claim("home", "alice", "", ""), false},
-		"nobody's":                 {metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: "home"}}, false},
-		"another server's of hers": {claim("home", "alice", "lab", "main"), false},
+		"another user's":                 {made, claim("home", "bob", "", "main"), "is another user's or hub's"},
+		"another user's, adopted":        {adopted, claim("home", "bob", "", ""), "is another user's or hub's"},
+		"another user's, named":          {named, claim("home", "bob", "", ""), "is another user's or hub's"},
+		"another hub's":                  {made, claim("home", "alice", "", "two"), "is another user's or hub's"},
+		"the same user's":                {made, claim("home", "alice", "", "main"), ""},
+		"before there was a hub":         {made, claim("home", "alice", "", ""), ""},
+		"before there was one, adopted":  {adopted, claim("home", "alice", "", ""), ""},
+		"before there was one, named":    {named, claim("home", "alice", "", ""), ""},
+		"nobody's":                       {made, nobodys, ""},
+		"nobody's, adopted":              {adopted, nobodys, ""},
+		"nobody's, named":                {named, nobodys, ""},
+		"nobody's, one of several":       {more, nobodys, "is another claim of this server"},
+		"another server's of hers":       {made, claim("home", "alice", "lab", "main"), ""},
+		"one of several that is hers":    {more, extraClaim("home", "alice", "scratch"), ""},
+		"one of several that is another": {more, extraClaim("home", "alice", "data"), "is another claim of this server"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			c := compiled(t, baseline+namespaced("n", tc.spec))
 			in := aliceIn("research")
 			in.Claims = ClaimList{tc.claim}
 			r, err := c.Apply(in)
 			assert.NoError(t, err)
-			if !tc.denied {
+			if tc.denied == "" {
 				assert.Empty(t, r.Denials)
 				return
 			}
 			require.Len(t, r.Denials, 1)
 			assert.Equal(t, IdentityConflict, r.Denials[0].Code)
+			assert.Contains(t, r.Denials[0].String(), tc.denied)
 		})
 	}
 }

@@ -30,53 +30,64 @@ const maxPlacements = 5
 // Namespace says in which namespace a server belongs, before there need be one. ClusterSpawnPolicies say so, by enableUserNamespaces or
 // namespace: which of them are for a server depends on the labels of its namespace, so each is asked what it would say in one that it
 // selects, and is believed if all that match in the namespace that comes of that say the same. Of several namespaces the policy of the highest
-// priority has its way; a denial names those of one priority that don't agree.
+// priority has its way; a denial names those of one priority that don't agree, and says why the first one can't tell.
 //
 // in.Namespace may be a namespace that is there: it is then judged by the labels that it has, and taken where several are possible.
 // in.Caller matters for {hubnamespace}. The pod's name, claims and what was sent don't count.
 func (c *Compiled) Namespace(in Input) (UserNamespace, []Denial) {
 	in.Identity.Name, in.Identity.EnvSecret, in.Claims, in.Claim, in.Sent, in.Surplus, in.Shape = "", "", nil, nil, nil, nil, nil
-	var found []placement
-	var failed []Denial
+	var found, failed []placement
+	var others []Denial
 	for _, p := range slices.Backward(c.policies) {
 		if !p.places {
 			continue
 		}
 		s := settling{Compiled: c, policy: p, known: in.Namespace, in: in}
 		switch at, denials := s.settle(); {
+		case s.isForOthers:
+			others = append(others, denials...)
 		case len(denials) > 0:
-			failed = append(failed, denials...)
+			failed = append(failed, placement{policy: p, denials: denials})
 		case at.Name != "" && !slices.ContainsFunc(found, at.isAt):
-			found = append(found, placement{at, p})
+			found = append(found, placement{UserNamespace: at, policy: p})
 		}
 	}
-	found = foremost(found)
+	found, failed = foremost(found, failed)
 	asked := slices.IndexFunc(found, func(f placement) bool { return f.Name == in.Namespace.Name })
 	switch {
 	case asked >= 0:
 		return found[asked].UserNamespace, nil
+	case len(failed) > 0: // whatever makes a policy fail must not choose that another one is heard
+		var denials []Denial
+		for _, f := range failed {
+			denials = append(denials, f.denials...)
+		}
+		return UserNamespace{}, withoutRepeats(denials)
 	case len(found) == 0:
-		return UserNamespace{}, withoutRepeats(failed)
+		return UserNamespace{}, withoutRepeats(others)
 	case len(found) > 1:
 		return UserNamespace{}, []Denial{disagreement(in.Identity.User, found)}
 	}
 	return found[0].UserNamespace, nil
 }
 
-// placement is a namespace, and the policy that says so.
+// placement is a namespace, and the policy that says so, or fails to.
 type placement struct {
 	UserNamespace
 
-	policy *compiledPolicy
+	policy  *compiledPolicy
+	denials []Denial
 }
 
-// foremost are those of the policies with the highest priority.
-func foremost(found []placement) []placement {
-	if len(found) == 0 {
-		return nil
+// foremost are those of the policies with the highest priority, whether they found a namespace or failed.
+func foremost(found, failed []placement) (foundFirst, failedFirst []placement) {
+	all := slices.Concat(found, failed)
+	if len(all) == 0 {
+		return nil, nil
 	}
-	first := slices.MaxFunc(found, func(a, b placement) int { return cmp.Compare(a.policy.priority, b.policy.priority) })
-	return slices.DeleteFunc(found, func(f placement) bool { return f.policy.priority < first.policy.priority })
+	first := slices.MaxFunc(all, func(a, b placement) int { return cmp.Compare(a.policy.priority, b.policy.priority) })
+	isLater := func(f placement) bool { return f.policy.priority < first.policy.priority }
+	return slices.DeleteFunc(found, isLater), slices.DeleteFunc(failed, isLater)
 }
 
 func (u UserNamespace) isAt(p placement) bool { return u.Name == p.Name }
@@ -113,6 +124,8 @@ type settling struct {
 	policy *compiledPolicy
 	known  Namespace
 	in     Input
+	// isForOthers: policy turned out not to select the namespace that it gives.
+	isForOthers bool
 }
 
 // settle gives no name where policy isn't for this server, or others keep it from saying anything.
@@ -136,6 +149,7 @@ func (s *settling) settle() (UserNamespace, []Denial) {
 		s.in.Namespace, s.in.anyCaller = at, false
 		before := place
 		if place, denials = s.place(&s.in); (place.Name == "" || len(denials) > 0) && !s.isFor() {
+			s.isForOthers = true
 			return UserNamespace{}, []Denial{s.doesNotSelect(before.Name, at)}
 		}
 	}

@@ -51,17 +51,22 @@ func TestWhereAServerBelongs(t *testing.T) {
 				Name: "jupyter-bob", Labels: map[string]string{"kind": "user", "owner": "bob", "tier": "research", LabelHub: "main"},
 				Annotations: map[string]string{"who": "bob"}, Create: true,
 			}},
-		"another hub's":        {launching + clusterwide("own", "{hubs: [other], defaults: {enableUserNamespaces: true}}"), asked("bob"), UserNamespace{}},
-		"other users'":         {launching + clusterwide("own", "{users: ['guest-*'], defaults: {enableUserNamespaces: true}}"), asked("bob"), UserNamespace{}},
-		"switched off":         {launching + own + clusterwide("off", "{namespaceSelector: {matchLabels: {kind: user}}, enforced: {enableUserNamespaces: false}}"), asked("bob"), UserNamespace{}},
-		"a team's":             {launching + clusterwide("team", team), asked("bob", "staff", "team-a"), UserNamespace{Name: "team-a"}},
-		"no team's":            {launching + clusterwide("team", team), asked("bob", "staff"), UserNamespace{}},
-		"a team's before own":  {launching + own + clusterwide("team", team), asked("bob", "team-a"), UserNamespace{Name: "team-a"}},
-		"a named one":          {launching + clusterwide("named", "{defaults: {namespace: 'course-{username}'}}"), asked("bob"), UserNamespace{Name: "course-bob"}},
-		"by a profile":         {launching + clusterwide("p", "{profiles: [{slug: a, displayName: A}, {slug: b, displayName: B, settings: {namespace: gpu}}]}"), profiled("b"), UserNamespace{Name: "gpu"}},
-		"not by another":       {launching + clusterwide("p", "{profiles: [{slug: a, displayName: A}, {slug: b, displayName: B, settings: {namespace: gpu}}]}"), profiled("a"), UserNamespace{}},
-		"one that is there":    {launching + clusterwide("own", "{namespaceSelector: {matchLabels: {tier: research}}, defaults: {enableUserNamespaces: true}}"), there("jupyter-bob", "tier", "research"), UserNamespace{Name: "jupyter-bob", Labels: map[string]string{LabelHub: "main"}, Annotations: map[string]string{}, Create: true}},
-		"by priority":          {launching + places("a", "one") + clusterwide("b", "{priority: 1, namespaceSelector: {matchLabels: {place: two}}, defaults: {namespace: team}}"), asked("bob"), UserNamespace{Name: "team"}},
+		"another hub's":       {launching + clusterwide("own", "{hubs: [other], defaults: {enableUserNamespaces: true}}"), asked("bob"), UserNamespace{}},
+		"other users'":        {launching + clusterwide("own", "{users: ['guest-*'], defaults: {enableUserNamespaces: true}}"), asked("bob"), UserNamespace{}},
+		"switched off":        {launching + own + clusterwide("off", "{namespaceSelector: {matchLabels: {kind: user}}, enforced: {enableUserNamespaces: false}}"), asked("bob"), UserNamespace{}},
+		"a team's":            {launching + clusterwide("team", team), asked("bob", "staff", "team-a"), UserNamespace{Name: "team-a"}},
+		"no team's":           {launching + clusterwide("team", team), asked("bob", "staff"), UserNamespace{}},
+		"a team's before own": {launching + own + clusterwide("team", team), asked("bob", "team-a"), UserNamespace{Name: "team-a"}},
+		"a named one":         {launching + clusterwide("named", "{defaults: {namespace: 'course-{username}'}}"), asked("bob"), UserNamespace{Name: "course-bob"}},
+		"by a profile":        {launching + clusterwide("p", "{profiles: [{slug: a, displayName: A}, {slug: b, displayName: B, settings: {namespace: gpu}}]}"), profiled("b"), UserNamespace{Name: "gpu"}},
+		"not by another":      {launching + clusterwide("p", "{profiles: [{slug: a, displayName: A}, {slug: b, displayName: B, settings: {namespace: gpu}}]}"), profiled("a"), UserNamespace{}},
+		"one that is there":   {launching + clusterwide("own", "{namespaceSelector: {matchLabels: {tier: research}}, defaults: {enableUserNamespaces: true}}"), there("jupyter-bob", "tier", "research"), UserNamespace{Name: "jupyter-bob", Labels: map[string]string{LabelHub: "main"}, Annotations: map[string]string{}, Create: true}},
+		"by priority":         {launching + places("a", "one") + clusterwide("b", "{priority: 1, namespaceSelector: {matchLabels: {place: two}}, defaults: {namespace: team}}"), asked("bob"), UserNamespace{Name: "team"}},
+		"after one that isn't for it": {launching + places("a", "one") + clusterwide("b", "{priority: 1, namespaceSelector: {matchLabels: {tier: research}}, defaults: {enableUserNamespaces: true, userNamespaceTemplate: 'one-{username}'}}"),
+			there("one-bob", "place", "one"), UserNamespace{Name: "one-bob", Labels: map[string]string{LabelHub: "main", "place": "one"}, Annotations: map[string]string{}, Create: true}},
+		"after one of less priority that fails": {launching + clusterwide("own", "{priority: 1, namespaceSelector: {matchLabels: {kind: user}}, defaults: {enableUserNamespaces: true, userNamespaceLabels: {kind: user}}}") +
+			clusterwide("team", `{namespaceSelector: {matchLabels: {kind: team}}, expressions: {namespace: "groups[0]"}}`),
+			asked("bob"), UserNamespace{Name: "jupyter-bob", Labels: map[string]string{LabelHub: "main", "kind": "user"}, Annotations: map[string]string{}, Create: true}},
 		"that of two asked of": {launching + places("a", "one") + places("b", "two"), there("two-bob", "place", "two"), UserNamespace{Name: "two-bob", Labels: map[string]string{LabelHub: "main", "place": "two"}, Annotations: map[string]string{}, Create: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -113,6 +118,19 @@ func TestPoliciesThatDisagreeOnANamespace(t *testing.T) {
 		"nobody launches there":    {own, asked("bob"), LauncherNotAllowed, "names launchers"},
 		"no such profile":          {launching + own, profiled("none"), ProfileUnknown, "none"},
 		"an expression that fails": {launching + clusterwide("team", `{expressions: {namespace: "groups[0]"}}`), asked("bob"), ExpressionFailed, "index out of bounds"},
+		// Whoever makes it fail would choose where the server goes.
+		"an expression that fails, before others": {
+			launching + clusterwide("own", "{defaults: {enableUserNamespaces: true}}") + clusterwide("team", `{priority: 1, namespaceSelector: {matchLabels: {kind: team}}, expressions: {namespace: "groups[0]"}}`),
+			asked("bob"), ExpressionFailed, "index out of bounds",
+		},
+		"an expression that fails, among others": {
+			launching + places("a", "one") + clusterwide("team", `{namespaceSelector: {matchLabels: {kind: team}}, expressions: {namespace: "groups[0]"}}`),
+			asked("bob"), ExpressionFailed, "index out of bounds",
+		},
+		"before one that is there": {
+			launching + places("a", "one") + clusterwide("team", `{priority: 1, namespaceSelector: {matchLabels: {kind: team}}, expressions: {namespace: "groups[0]"}}`),
+			there("one-bob", "place", "one"), ExpressionFailed, "index out of bounds",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, denials := compiled(t, c.policies).Namespace(c.in)

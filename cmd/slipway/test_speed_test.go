@@ -2,10 +2,10 @@ package main
 
 import (
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -45,20 +45,24 @@ func thousandTests(tb testing.TB) string {
 	return folder
 }
 
-// A person waits for the tests after each change of a policy. The fastest of a few runs counts: others may be at work on the machine.
+// A person waits for the tests after each change of a policy.
 func TestAThousandTestsTakeUnderTwoSeconds(t *testing.T) {
-	const patience, runs = 2 * time.Second, 5
 	folder := thousandTests(t)
-	fastest := time.Duration(math.MaxInt64)
-	for run := 0; run == 0 || fastest > patience && run < runs; run++ {
-		began := time.Now()
-		got := slipway(t, "", "test", folder)
-		fastest = min(fastest, time.Since(began))
-		require.Equal(t, exitGood, got.code, got.err)
-		assert.Contains(t, got.out, "1000 passed, 0 failed")
-	}
-	assert.LessOrEqual(t, fastest, patience)
-	t.Logf("1,000 tests in 20 files, of 20 sets of policies: %s", fastest.Round(time.Millisecond))
+	// The clock on the wall counts what else the machine does; a machine of one core that does nothing else would show this.
+	before := processorTime(t)
+	got := slipway(t, "", "test", folder)
+	took := processorTime(t) - before
+	require.Equal(t, exitGood, got.code, got.err)
+	assert.Contains(t, got.out, "1000 passed, 0 failed")
+	assert.Less(t, took, 2*time.Second)
+	t.Logf("1,000 tests in 20 files, of 20 sets of policies: %s", took.Round(time.Millisecond))
+}
+
+func processorTime(t *testing.T) time.Duration {
+	t.Helper()
+	var used syscall.Rusage
+	require.NoError(t, syscall.Getrusage(syscall.RUSAGE_SELF, &used))
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
 func BenchmarkAThousandTests(b *testing.B) {

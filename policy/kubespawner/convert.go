@@ -72,6 +72,10 @@ func Import(in map[string]any, o Options) (*Imported, error) {
 		spec.Launchers[0].Hubs = []string{o.Hub}
 	}
 	spec.Defaults = c.settings(c.defaultsBlock, "defaults")
+	if d := spec.Defaults; d != nil && d.StoragePVCEnsure != nil && *d.StoragePVCEnsure {
+		spec.AdoptClaims = v1alpha1.AdoptUnlabelled
+		c.comments["spec.adoptClaims"] = "for the homes that KubeSpawner made; a new hub, which has none, is better off without"
+	}
 	name := o.Name
 	if name == "" {
 		name = "imported"

@@ -47,6 +47,26 @@ func TestALauncherCreatesOnlyPodsThatTheWebhooksSee(t *testing.T) {
 	})
 }
 
+// Where users have namespaces, RBAC lets it delete every pod of the cluster.
+func TestALauncherDeletesOnlyHubsPods(t *testing.T) {
+	a := forTest(t)
+	server := a.runningServer(t)
+	other, err := a.operator.CoreV1().Pods(server.Namespace).Create(t.Context(), plain("database"), metav1.CreateOptions{})
+	require.NoError(t, err)
+	a.closeGate(t)
+	now := metav1.DeleteOptions{GracePeriodSeconds: new(int64)}
+	mine, theirs := a.hub.CoreV1().Pods(server.Namespace), a.operator.CoreV1().Pods(server.Namespace)
+	const says = "may delete only pods with the label slipway.dev/hub"
+	requireDenied(t, mine.Delete(t.Context(), other.Name, metav1.DeleteOptions{}), policy.LauncherNotAllowed, says)
+	requireDenied(t, mine.Delete(t.Context(), other.Name, now), policy.LauncherNotAllowed, says)
+	requireDenied(t, mine.DeleteCollection(t.Context(), now, metav1.ListOptions{FieldSelector: "metadata.name=" + other.Name}), policy.LauncherNotAllowed, says)
+	got, err := theirs.Get(t.Context(), other.Name, metav1.GetOptions{})
+	require.NoError(t, err)
+	assert.Nil(t, got.DeletionTimestamp)
+	assert.NoError(t, mine.Delete(t.Context(), server.Name, now))
+	assert.NoError(t, theirs.Delete(t.Context(), other.Name, now))
+}
+
 func TestALauncherBindsNoPods(t *testing.T) {
 	a := forTest(t)
 	server := a.runningServer(t)
@@ -101,6 +121,10 @@ func TestALauncherCreatesOnlySecretsOfAServer(t *testing.T) {
 		"a long ending":                {func(s *corev1.Secret) { s.Name = "jupyter-alice-env-x7k2m9qaa" }, "must be jupyter-alice-env-"},
 		"an ending with other letters": {func(s *corev1.Secret) { s.Name = "jupyter-alice-env-x7k.m9qa" }, "must be jupyter-alice-env-"},
 		"a generated name":             {func(s *corev1.Secret) { s.Name, s.GenerateName = "", "jupyter-alice-env-" }, "must be jupyter-alice-env-"},
+		"the hub's label":              {func(s *corev1.Secret) { s.Labels = map[string]string{policy.LabelHub: "main"} }, ""},
+		"another label":                {func(s *corev1.Secret) { s.Labels = map[string]string{"argocd.argoproj.io/secret-type": "cluster"} }, "no label but slipway.dev/hub"},
+		"an annotation":                {func(s *corev1.Secret) { s.Annotations = map[string]string{"reflector/copy": "true"} }, "no label but slipway.dev/hub"},
+		"a finalizer":                  {func(s *corev1.Secret) { s.Finalizers = []string{"example.org/keep"} }, "no label but slipway.dev/hub"},
 		"a pod's name with a dot": {func(s *corev1.Secret) {
 			s.OwnerReferences[0].Name, s.Name = "jupyter.alice", "jupyter.alice-env-x7k2m9qa"
 		}, ""},
@@ -111,7 +135,7 @@ func TestALauncherCreatesOnlySecretsOfAServer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			secret := envSecret("jupyter-alice-env-x7k2m9qa")
 			c.change(secret)
-			_, err := a.hub.CoreV1().Secrets(ns).Create(t.Context(), secret, metav1.CreateOptions{})
+			_, err := a.hub.CoreV1().Secrets(ns).Create(t.Context(), secret, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 			if c.says == "" {
 				assert.NoError(t, err)
 				return

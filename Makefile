@@ -18,6 +18,7 @@ export GOFLAGS := $(GOFLAGS) -buildvcs=false
 TOOL := go tool -modfile=tools/go.mod
 LINT := go tool -modfile=$(CURDIR)/tools/lint/go.mod golangci-lint
 CHART_TOOL := go tool -modfile=$(CURDIR)/tools/chart/go.mod
+REFERENCE := go tool -modfile=tools/reference/go.mod crd-ref-docs
 HELM := go tool -modfile=$(CURDIR)/tools/helm/go.mod helm
 RELEASE := go tool -modfile=tools/release/go.mod goreleaser
 PYTHON_TOOLS := python3 tools/pyenv.py tools/requirements.txt
@@ -45,7 +46,7 @@ e2e: ## the whole product on a real node, as root: the chart by helm, servers, u
 	@exec bin/tests e2e
 
 .PHONY: e2e-full
-e2e-full: ## the same with cert-manager and Prometheus from source, and the long rotations
+e2e-full: ## the same with cert-manager and Prometheus from source, the long rotations, and schemathesis on the API
 	@go build -o bin/tests ./test/all
 	@exec bin/tests e2e-full
 
@@ -105,9 +106,13 @@ release: ## a release of the tag that is checked out; takes cosign, GITHUB_TOKEN
 	@$(RELEASE) release --clean
 
 .PHONY: generate
-generate: ## the CRDs and the deepcopy code, from policy/v1alpha1; the API's description, from its types; the chart's README, from its values
+generate: ## the CRDs, the deepcopy code and docs/reference, from types and commands; the API's description; the chart's README, from its values
 	$(TOOL) controller-gen object paths=./policy/v1alpha1 crd:maxDescLen=200 output:crd:dir=charts/slipway/files/crds
 	go run ./cmd/slipway-launcher openapi > launcher/api/openapi.yaml
+	@mkdir -p docs/reference
+	go run ./cmd/slipway docs markdown > docs/reference/slipway.md
+	$(REFERENCE) --source-path policy/v1alpha1 --config tools/reference/config.yaml --templates-dir tools/reference --renderer markdown \
+		--output-path docs/reference/api.md --log-level WARN
 	$(CHART_TOOL) helm-docs --chart-search-root charts --sort-values-order file --skip-version-footer --log-level warning
 
 .PHONY: verify

@@ -3,6 +3,7 @@ package launcher_test
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -203,6 +204,34 @@ func TestAPodGoesWhereItsSecretIsRefused(t *testing.T) {
 		require.NoError(t, err)
 		assert.Empty(t, pods.Items)
 	})
+}
+
+// A start that is asked for again after its pod was deleted has the same name for its Secret, and the old one goes with the old pod.
+func TestAStartDoesntTakeTheSecretOfAPodThatIsGoneForItsOwn(t *testing.T) {
+	left := apierrors.NewAlreadyExists(schema.GroupResource{Resource: "secrets"}, "jupyter-alice-env-x")
+	for name, c := range map[string]struct {
+		answers []error
+		made    int
+		atMost  time.Duration
+	}{
+		"it is collected a moment later":      {[]error{left, left, left}, 1, 5 * time.Second},
+		"another call of this start made one": {slices.Repeat([]error{left}, 1000), 0, 20 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client := fake.NewClientset()
+				failing(client, "secrets", c.answers...)
+				begun := time.Now()
+				_, err := onFakes(t, client).Start(t.Context(), aliceOnce)
+				require.NoError(t, err)
+				assert.Less(t, time.Since(begun), c.atMost)
+				secrets, err := client.CoreV1().Secrets("research").List(t.Context(), metav1.ListOptions{})
+				require.NoError(t, err)
+				assert.Len(t, secrets.Items, c.made)
+				assert.Len(t, podsOf(t, client), 1)
+			})
+		})
+	}
 }
 
 func TestARequestThatCantBeMetIsToldAtOnce(t *testing.T) {

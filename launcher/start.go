@@ -91,6 +91,9 @@ type start struct {
 	begun   time.Time
 	// own are the pods of this start, made by this call or found.
 	own []*corev1.Pod
+	// made is the uid of the pod that this call made last, and since when it is there; empty where it made none.
+	made      types.UID
+	madeSince time.Time
 	// namespace and pod are those of the last try; empty before it.
 	namespace, pod string
 	// set are the policies that the last try went by.
@@ -156,6 +159,9 @@ func (s *start) try(ctx context.Context) (*corev1.Pod, error) {
 	pod, err := s.elsewhere(ctx, at.Name, id.Name)
 	if pod == nil && err == nil && ctx.Err() == nil {
 		pod, err = s.client.CoreV1().Pods(at.Name).Create(s.patient, Skeleton(id, at.Name), metav1.CreateOptions{})
+		if err == nil {
+			s.made, s.madeSince = pod.UID, time.Now()
+		}
 		if apierrors.IsAlreadyExists(err) {
 			pod, err = s.settle(ctx, at.Name, id.Name)
 		}
@@ -308,8 +314,8 @@ func (s *start) secretData() map[string][]byte {
 	return data
 }
 
-// createSecret makes the Secret that the pod names. That it is there already is as good: another call of this start made it. Where it is
-// refused for good, the pod could never run, so it goes.
+// createSecret makes the Secret that the pod names. That it is there already is as good: another call of this start made it (but see
+// mayBeLeftOver). Where it is refused for good, the pod could never run, so it goes.
 func (s *start) createSecret(pod *corev1.Pod) error {
 	_, err := s.client.CoreV1().Secrets(pod.Namespace).Create(s.patient, &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{
@@ -319,7 +325,10 @@ func (s *start) createSecret(pod *corev1.Pod) error {
 		},
 		Type: EnvSecretType, Immutable: new(true), Data: s.secretData(),
 	}, metav1.CreateOptions{})
-	if err == nil || apierrors.IsAlreadyExists(err) {
+	switch {
+	case apierrors.IsAlreadyExists(err) && s.mayBeLeftOver(pod):
+		return &Failure{Message: "waiting until the Secret of the server's last pod is gone"}
+	case err == nil, apierrors.IsAlreadyExists(err):
 		return nil
 	}
 	err = explainSecret(err, pod)
@@ -330,6 +339,14 @@ func (s *start) createSecret(pod *corev1.Pod) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.patient), soon)
 	defer cancel()
 	return errors.Join(err, s.remove(ctx, pod.Namespace, pod.Name, pod.UID, 0))
+}
+
+// mayBeLeftOver says of a Secret that is there already whether it may be that of a pod of this start that is gone: garbage collection is
+// about to take it, and with it the environment. A launcher may not read Secrets, so it can only wait for a while; where this call found
+// the pod instead of making it, the call that did has seen to that.
+func (s *start) mayBeLeftOver(pod *corev1.Pod) bool {
+	const moment = 10 * time.Second
+	return pod.UID == s.made && time.Since(s.madeSince) < moment
 }
 
 // EnvSecretType is the type of the Secrets that a launcher makes, and the only one that it may make.

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -35,6 +34,9 @@ func (c *Compiled) apply(in Input) (Result, error) { //nolint:unparam // a step 
 	if denials := x.expand(); len(denials) > 0 {
 		return Result{Denials: denials}, nil
 	}
+	if in.Provenance {
+		x.trace = x.newTrace()
+	}
 	pod, denials := x.fit(&warnings)
 	if len(denials) > 0 {
 		return Result{Denials: denials}, nil
@@ -46,7 +48,7 @@ func (c *Compiled) apply(in Input) (Result, error) { //nolint:unparam // a step 
 		Pod: pod.DeepCopy(), Claim: x.buildClaim(), MoreClaims: x.buildMoreClaims(), Names: x.names, Warnings: abridgedWarnings(warnings), Applied: x.plan.applied, Kept: x.keeping(),
 	}
 	if in.Provenance {
-		r.Provenance = x.provenance()
+		r.Provenance, r.Fields = x.trace.said.provenance(), x.trace.fields(&r)
 	}
 	return r, nil
 }
@@ -97,6 +99,7 @@ func (x *server) fit(warnings *[]string) (*corev1.Pod, []Denial) {
 	}
 	pod := x.build()
 	x.keepMetadata(pod)
+	x.trace.rest(pod)
 	pod, denials := x.mutate(pod)
 	if len(denials) > 0 {
 		return nil, denials
@@ -219,20 +222,4 @@ func abridgedWarnings(warnings []string) []string {
 		}
 	}
 	return warnings
-}
-
-// provenance merges the layers again and notes who set what.
-func (x *server) provenance() []Origin {
-	origins := map[string]Origin{}
-	layers := layersOf(x.policies, x.sel)
-	strongest := slices.IndexFunc(layers, func(l layer) bool { return l.enforced() })
-	layers = slices.Insert(layers, strongest, x.computedLayers...)
-	for i := range layers {
-		l := &layers[i]
-		for _, u := range l.block.unset {
-			maps.DeleteFunc(origins, func(setting string, _ Origin) bool { return u.covers(setting) })
-		}
-		l.note(origins)
-	}
-	return sortedOrigins(origins)
 }

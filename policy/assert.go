@@ -36,6 +36,7 @@ func (x *server) assertLayer(pod *corev1.Pod, a assertion) {
 				continue
 			}
 			p.put(x, pod, x.identities(p.setting, sc))
+			x.trace.put(pod, p.setting)
 			if notebook(pod) == nil {
 				return
 			}
@@ -43,6 +44,7 @@ func (x *server) assertLayer(pod *corev1.Pod, a assertion) {
 		if first {
 			x.assertVariables(pod, a)
 			x.assertCertificates(pod, a)
+			x.trace.rest(pod)
 		}
 	}
 	if _, own := a["extraPodConfig"]; !own && slices.ContainsFunc(schedulingSettings, func(name string) bool { _, has := a[name]; return has }) {
@@ -50,6 +52,7 @@ func (x *server) assertLayer(pod *corev1.Pod, a assertion) {
 	}
 	x.assertMetadata(pod, a)
 	x.assertEveryContainer(pod, a)
+	x.trace.rest(pod)
 }
 
 // schedulingSettings are the settings that the scheduler heeds.

@@ -80,8 +80,10 @@ func (x *server) build() *corev1.Pod {
 			Containers:    []corev1.Container{{Name: NotebookContainer}},
 		},
 	}
+	x.trace.rest(pod)
 	for _, p := range putters {
 		p.put(x, pod, everything)
+		x.trace.put(pod, p.setting)
 	}
 	tidy(pod)
 	return pod

@@ -141,9 +141,9 @@ func claimMounts(pod *corev1.Pod) []claimMount {
 
 // lookForHidden: a list means exactly these, so that another policy's are gone.
 func (k *checker) lookForHidden(l *locator) {
-	for _, setting := range slices.Sorted(maps.Keys(l.origins)) {
-		o := l.origins[setting]
-		if o.Policy == nil || strings.Contains(setting, "[") {
+	for _, setting := range slices.Sorted(maps.Keys(l.said.below)) {
+		o, hides := l.said.below[setting].list, l.said.below[setting].hides
+		if o == nil || o.Policy == nil {
 			continue
 		}
 		switch definitions[setting].shape {
@@ -151,7 +151,7 @@ func (k *checker) lookForHidden(l *locator) {
 		case plain, mapping:
 			continue
 		}
-		for _, weaker := range o.Overrode {
+		for _, weaker := range hides {
 			if weaker.Policy == nil || sameRef(*weaker.Policy, *o.Policy) {
 				continue
 			}

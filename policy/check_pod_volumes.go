@@ -104,7 +104,7 @@ func (f *flaws) likeVolume(name string) string {
 	for i := range f.pod.Spec.Volumes {
 		names = append(names, f.pod.Spec.Volumes[i].Name)
 	}
-	return didYouMean(name, names)
+	return DidYouMean(name, names)
 }
 
 func (f *flaws) subPath(where string, from []source, m *corev1.VolumeMount) {

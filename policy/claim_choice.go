@@ -151,9 +151,8 @@ func (x *server) hasNamelessLegacy(w *wantedClaim) bool {
 }
 
 // claimConflict: two users, or two hubs, whose templates give one name would meet in one home (CVE-2020-15110). What a claim
-// says of whose it is can't be got around. A claim without the hub label wasn't made by policy, so where policy makes this one, whoever may
-// create claims may have planted it, and only adoptClaims lets it in. Where policy makes none, an administrator has to, and does so without
-// that label.
+// says of whose it is can't be got around; a claim that says nothing is whoever's the template gives it to. So KubeSpawner has it too, and
+// it makes its claims before their pods.
 func (x *server) claimConflict(w *wantedClaim, name string) *Denial {
 	if x.in.Claims == nil || name == "" {
 		return nil
@@ -170,21 +169,12 @@ func (x *server) claimConflict(w *wantedClaim, name string) *Denial {
 			name, id.User, id.Hub)
 		return &d
 	}
-	if !labelled && x.makes(w) && !x.plan.adoptUnlabelled {
-		d := denyf(IdentityConflict, nil, w.setting,
-			"gives %q, and a claim of that name exists that wasn't made by policy (it has no label %s): delete it, or have policy say adoptClaims: Unlabelled if such claims are users' homes",
-			name, LabelHub)
-		return &d
-	}
 	if c.Labels[LabelClaim] != w.key {
 		d := denyf(IdentityConflict, nil, w.setting, "gives %q, and that is another claim of this server: use templates that tell them apart", name)
 		return &d
 	}
 	return nil
 }
-
-// makes says whether policy makes the claim where it is missing.
-func (x *server) makes(w *wantedClaim) bool { return w.key != "" || isTrue(x.s.StoragePVCEnsure) }
 
 // isCandidate: user and server agree, and the hub's label agrees. Without that label anybody who may create claims could
 // plant one, so it is taken only where every policy that speaks of it says adoptClaims: Unlabelled.

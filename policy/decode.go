@@ -40,7 +40,7 @@ func decodeSettings(t tree, path *field.Path) (*settings, field.ErrorList) {
 	for _, name := range slices.Sorted(maps.Keys(t)) {
 		at, known := settingFields[name]
 		if !known {
-			errs = append(errs, field.Invalid(path.Child(name), name, "unknown field"+didYouMean(name, slices.Collect(maps.Keys(settingFields)))))
+			errs = append(errs, field.Invalid(path.Child(name), name, "unknown field"+DidYouMean(name, slices.Collect(maps.Keys(settingFields)))))
 			continue
 		}
 		errs = append(errs, decodeSetting(v.Field(at), name, t[name], path.Child(name))...)
@@ -242,7 +242,7 @@ func unknownField(err error, t reflect.Type) (name, hint string) {
 		t = typeOfField(t, n)
 	}
 	if t = dereferenced(t); t != nil && t.Kind() == reflect.Struct {
-		hint = didYouMean(lastOf(quoted), slices.Collect(maps.Keys(allJSONFields(t))))
+		hint = DidYouMean(lastOf(quoted), slices.Collect(maps.Keys(allJSONFields(t))))
 	}
 	return quoted, hint
 }

@@ -64,7 +64,7 @@ func (c Code) Known() error {
 	for i, known := range codes {
 		names[i] = string(known)
 	}
-	hint := didYouMean(string(c), slices.Clone(names))
+	hint := DidYouMean(string(c), slices.Clone(names))
 	if hint == "" {
 		hint = ": the codes are " + strings.Join(names, ", ")
 	}

@@ -118,6 +118,8 @@ type server struct {
 	computedLayers []layer
 	// ownKeys are labels and annotations that expressions and mutations set, beside those of the plan.
 	ownLabelKeys, ownAnnotationKeys []string
+	// trace is nil unless Input.Provenance asks for it.
+	trace *fieldTrace
 }
 
 // value gives what a placeholder stands for.

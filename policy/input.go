@@ -31,7 +31,7 @@ type Input struct {
 	Shape []Denial
 	// Refused are the denials that hold whatever a policy says (see IdentityOf and Owned), as long as one is enforced.
 	Refused []Denial
-	// Provenance asks for Result.Provenance; it costs a second, slower pass.
+	// Provenance asks for Result.Provenance and Result.Fields; it costs a second, slower pass.
 	Provenance bool
 	// anyCaller: whoever creates the skeleton may say all that it says.
 	anyCaller bool
@@ -127,6 +127,8 @@ type Result struct {
 	Applied Applied
 	// Provenance says where each setting came from; only where Input.Provenance asked for it.
 	Provenance []Origin
+	// Fields says who set each field of the pod and the claims; only where Input.Provenance asked for it.
+	Fields []Field
 
 	// refused is what constraints refuse; nil without such a denial.
 	refused *Result
@@ -168,15 +170,17 @@ func (r PolicyRef) String() string {
 	return "SpawnPolicy " + r.Namespace + "/" + r.Name
 }
 
-// Origin says who set one setting.
+// Origin says who set one setting or field.
 type Origin struct {
-	// Setting is its path in the settings: nodeSelector[pool].
-	Setting string `json:"setting"`
-	// Lands is where it stands in the pod or claim: spec.nodeSelector.
+	// Setting is its path in the settings: nodeSelector[pool]; empty where no setting gave the field.
+	Setting string `json:"setting,omitempty"`
+	// Lands is where it stands in the pod or claim: spec.nodeSelector. Of a field it is empty.
 	Lands string `json:"lands,omitempty"`
-	// Layer is one of the layers of design: built-in, cluster defaults, namespace defaults, profile, choice,
-	// namespace enforced, cluster enforced.
+	// Layer is one of the layers of settings (built-in defaults, cluster defaults, namespace defaults, profile, choice, expression,
+	// namespace enforced, cluster enforced), or for a field also mutation, identity (what the hub says of the server) or hub's pod.
 	Layer string `json:"layer"`
+	// Value that it gave, before templates are filled in; empty where that may be a secret, or is a whole structure.
+	Value string `json:"value,omitempty"`
 	// Policy is nil for the built-in defaults.
 	Policy *PolicyRef `json:"policy,omitempty"`
 	// Path of the value inside that policy: spec.defaults.nodeSelector[pool].

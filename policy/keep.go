@@ -25,7 +25,9 @@ func (x *server) keep(sent *corev1.Pod) (pod *corev1.Pod, denials []Denial, warn
 		return nil, denials, nil
 	}
 	pod = sent.DeepCopy()
+	x.trace.sent(pod)
 	dropped := append(x.dropMetadata(pod), x.dropVariables(pod)...)
+	x.trace.rest(pod)
 	x.fill(pod)
 	x.assertLayer(pod, x.computed)
 	if pod, denials = x.mutate(pod); len(denials) > 0 {
@@ -169,6 +171,7 @@ func (x *server) fill(pod *corev1.Pod) {
 	x.fillFollowers(notebook(pod), before)
 	fillFields(reflect.ValueOf(&pod.Labels).Elem(), reflect.ValueOf(donor.Labels))
 	fillFields(reflect.ValueOf(&pod.Annotations).Elem(), reflect.ValueOf(donor.Annotations))
+	x.trace.fill(pod)
 }
 
 // donor is a pod with nothing but what policies' defaults name. Parts of it are the plan's, as in a built pod.
@@ -177,6 +180,7 @@ func (x *server) donor() *corev1.Pod {
 	for _, p := range putters {
 		if sc, named := x.plan.filling[p.setting]; named {
 			p.put(x, pod, x.identities(p.setting, sc))
+			x.trace.donor(pod, p.setting)
 		}
 	}
 	x.assertMetadata(pod, x.plan.filling)

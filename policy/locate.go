@@ -12,21 +12,26 @@ import (
 
 // locator finds where in the policies a piece of merged settings was written.
 type locator struct {
-	origins map[string]Origin
-	merged  tree
+	said   *said
+	merged tree
 	// expand fills in the templates of a name; nil: none is filled in.
 	expand func(text string) string
 }
 
 func newLocator(layers []layer, merged tree) *locator {
-	l := &locator{origins: map[string]Origin{}, merged: merged}
-	for i := range layers {
-		for _, u := range layers[i].block.unset {
-			maps.DeleteFunc(l.origins, func(setting string, _ Origin) bool { return u.covers(setting) })
+	return &locator{said: whoSaid(layers), merged: merged}
+}
+
+// origin is the strongest policy's word on a place that some layer spoke of.
+func (l *locator) origin(keys ...string) (Origin, bool) {
+	s := l.said
+	for _, key := range keys {
+		if s = s.below[key]; s == nil {
+			return Origin{}, false
 		}
-		layers[i].note(l.origins)
 	}
-	return l
+	o := s.by[len(s.by)-1]
+	return o, o.Policy != nil
 }
 
 // locatedDenials blames errors of merged settings on the policies that wrote the values; an error's path begins at the settings
@@ -74,19 +79,15 @@ func (l *locator) path(at string) (*PolicyRef, string, bool) {
 	setting, rest := at[:end], at[end:]
 	if rest != "" {
 		if key, below, err := firstKey(rest); err == nil {
-			if o, has := l.origins[setting+"["+key+"]"]; has && o.Policy != nil {
-				path := o.Path
-				if rest[0] == '.' { // as it is written, extraPodConfig.hostname
-					path = strings.TrimSuffix(path, "["+key+"]") + "." + key
-				}
-				return o.Policy, path + below, true
+			if o, has := l.origin(setting, key); has {
+				return o.Policy, o.Path + below, true
 			}
 			if list, isList := l.merged[setting].([]any); isList {
 				return l.listItem(setting, list, key, below)
 			}
 		}
 	}
-	if o, has := l.origins[setting]; has && o.Policy != nil {
+	if o, has := l.origin(setting); has {
 		return o.Policy, o.Path + rest, true
 	}
 	return nil, "", false
@@ -100,20 +101,14 @@ func (l *locator) listItem(setting string, list []any, index, below string) (*Po
 	}
 	if item, isObject := list[n].(tree); isObject {
 		id := identity(item, definitions[setting].shape)
-		if o, has := l.byKey(setting, id); has {
+		if o, has := l.origin(setting, id); has && id != "" {
 			return o.Policy, o.Path + below, true
 		}
 	}
-	if o, has := l.origins[setting]; has && o.Policy != nil {
+	if o, has := l.origin(setting); has {
 		return o.Policy, o.Path + "[" + index + "]" + below, true
 	}
 	return nil, "", false
-}
-
-// byKey finds the origin of a map's item that was merged into a list.
-func (l *locator) byKey(setting, id string) (Origin, bool) {
-	o, has := l.origins[setting+"["+id+"]"]
-	return o, has && id != "" && o.Policy != nil
 }
 
 // overlays are the settings whose keys are fields of a Kubernetes type.
@@ -131,7 +126,7 @@ type source struct {
 // find gives the place of a source that some policy wrote.
 func (l *locator) find(s source) (*PolicyRef, string, bool) {
 	if s.key == "" {
-		if o, has := l.origins[s.setting]; has && o.Policy != nil {
+		if o, has := l.origin(s.setting); has {
 			return o.Policy, o.Path + s.rest, true
 		}
 		return nil, "", false

@@ -80,6 +80,7 @@ func (x *server) mutate(pod *corev1.Pod) (*corev1.Pod, []Denial) {
 			continue
 		}
 		object, mutated = changed, decoded
+		x.trace.mutated(mutated, &m)
 	}
 	if len(denials) > 0 {
 		return nil, denials

@@ -18,30 +18,43 @@ func (c *Compiled) Offered(in Input) ([]Offered, []Denial) {
 	if denial != nil {
 		return nil, []Denial{*denial}
 	}
+	may := func(users, inGroups []string) bool { return permits(users, inGroups, id.User, s.groups) }
 	var offered []Offered
 	for _, p := range all {
-		if !permits(p.spec.AllowedUsers, p.spec.AllowedGroups, id.User, s.groups) {
-			continue
+		if may(p.spec.AllowedUsers, p.spec.AllowedGroups) {
+			offered = append(offered, p.offered(p == standard, may))
 		}
-		o := Offered{
-			Slug: p.spec.Slug, DisplayName: cmp.Or(p.spec.DisplayName, p.spec.Slug), Description: p.spec.Description,
-			Default: p == standard,
-		}
-		for _, option := range p.options {
-			o.Options = append(o.Options, option.offeredTo(id.User, s.groups))
-		}
-		offered = append(offered, o)
 	}
 	return offered, nil
 }
 
-// offeredTo leaves out what the user may not choose. An option of which nothing is left stays: the profile can't be had without
-// an answer, and the denial says so.
-func (o *compiledOption) offeredTo(user string, groups []string) OfferedOption {
+// AllProfiles are the profiles of all policies with everything that may be chosen in them, whoever may: what an editor or a shell
+// offers that doesn't know the user. Default are those that say so.
+func (c *Compiled) AllProfiles() []Offered {
+	var offered []Offered
+	for _, policy := range c.all() {
+		for _, p := range policy.profiles {
+			offered = append(offered, p.offered(p.spec.Default, func(_, _ []string) bool { return true }))
+		}
+	}
+	return offered
+}
+
+func (c *compiledProfile) offered(standard bool, may func(users, groups []string) bool) Offered {
+	o := Offered{Slug: c.spec.Slug, DisplayName: cmp.Or(c.spec.DisplayName, c.spec.Slug), Description: c.spec.Description, Default: standard}
+	for _, option := range c.options {
+		o.Options = append(o.Options, option.offered(may))
+	}
+	return o
+}
+
+// offered leaves out what may not be chosen. An option of which nothing is left stays: the profile can't be had without an answer,
+// and the denial says so.
+func (o *compiledOption) offered(may func(users, groups []string) bool) OfferedOption {
 	offer := OfferedOption{Name: o.name, DisplayName: cmp.Or(o.displayName, o.name)}
 	standard := -1
 	for _, c := range o.choices {
-		if !permits(c.spec.AllowedUsers, c.spec.AllowedGroups, user, groups) {
+		if !may(c.spec.AllowedUsers, c.spec.AllowedGroups) {
 			continue
 		}
 		if standard < 0 || c.spec.Default && !offer.Choices[standard].Default {
@@ -54,7 +67,7 @@ func (o *compiledOption) offeredTo(user string, groups []string) OfferedOption {
 	for i := range offer.Choices {
 		offer.Choices[i].Default = i == standard
 	}
-	if u := o.unlisted; u != nil && permits(u.spec.AllowedUsers, u.spec.AllowedGroups, user, groups) {
+	if u := o.unlisted; u != nil && may(u.spec.AllowedUsers, u.spec.AllowedGroups) {
 		offer.Unlisted = &OfferedUnlisted{
 			DisplayName: u.spec.DisplayName, DisplayNameInChoices: u.spec.DisplayNameInChoices,
 			ValidationRegex: u.spec.ValidationRegex, ValidationMessage: u.spec.ValidationMessage,

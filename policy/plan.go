@@ -25,6 +25,8 @@ const (
 	layerBuiltIn           = "built-in defaults"
 	layerClusterDefaults   = "cluster defaults"
 	layerNamespaceDefaults = "namespace defaults"
+	layerProfile           = "profile"
+	layerChoice            = "choice"
 	layerNamespaceEnforced = "namespace enforced"
 	layerClusterEnforced   = "cluster enforced"
 )

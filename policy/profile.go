@@ -143,7 +143,7 @@ func (p *compiledPolicy) compileUnlisted(spec *v1alpha1.UnlistedChoice, path *fi
 	}
 	for _, name := range slices.Sorted(maps.Keys(t)) {
 		if _, known := settingFields[name]; !known {
-			p.errs = append(p.errs, field.Invalid(at.Child(name), name, "unknown field"+didYouMean(name, slices.Collect(maps.Keys(settingFields)))))
+			p.errs = append(p.errs, field.Invalid(at.Child(name), name, "unknown field"+DidYouMean(name, slices.Collect(maps.Keys(settingFields)))))
 		}
 	}
 	u.settings.tree = t
@@ -254,7 +254,7 @@ func choose(policies []*compiledPolicy, in *Input, groups []string) (selection, 
 		return selection{}, []Denial{*denial}, nil
 	}
 	sel := selection{profile: profile, key: profile.policy.ref.String() + " " + profile.spec.Slug}
-	sel.layers = append(sel.layers, layer{name: "profile", policy: &profile.policy.ref, block: profile.settings})
+	sel.layers = append(sel.layers, layer{name: layerProfile, policy: &profile.policy.ref, block: profile.settings})
 	known := map[string]bool{}
 	for _, o := range profile.options {
 		known[o.name], known[o.name+unlistedSuffix] = true, true
@@ -357,7 +357,7 @@ func (s *selection) answer(o *compiledOption, id *Identity, groups []string) *De
 		}
 		return &d
 	}
-	s.layers = append(s.layers, layer{name: "choice", policy: ref, block: pick.settings})
+	s.layers = append(s.layers, layer{name: layerChoice, policy: ref, block: pick.settings})
 	s.key += "\x00" + pick.spec.Name
 	s.answers = append(s.answers, answer{o.name, pick.spec.Name})
 	return nil
@@ -385,7 +385,7 @@ func (s *selection) answerTyped(o *compiledOption, typed string, id *Identity, g
 	}
 	b := u.settings
 	b.tree = substituted(b.tree, typed)
-	s.layers = append(s.layers, layer{name: "choice", policy: ref, block: b})
+	s.layers = append(s.layers, layer{name: layerChoice, policy: ref, block: b})
 	s.unique = true
 	s.answers = append(s.answers, answer{o.name + unlistedSuffix, typed})
 	return nil

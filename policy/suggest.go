@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// didYouMean is "; did you mean …?" for the name that is closest to the one written, or nothing.
-func didYouMean(written string, names []string) string {
+// DidYouMean is "; did you mean …?" for the name that is closest to the one written, or nothing.
+func DidYouMean(written string, names []string) string {
 	const farthest = 3
 	best, distance := "", farthest+1
 	slices.Sort(names)

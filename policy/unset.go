@@ -37,7 +37,7 @@ func parseUnset(text string) (unsetPath, error) {
 		rest = after
 	}
 	if _, known := definitions[p.setting]; !known {
-		return p, fmt.Errorf("no setting is called %q%s", p.setting, didYouMean(p.setting, slices.Collect(maps.Keys(definitions))))
+		return p, fmt.Errorf("no setting is called %q%s", p.setting, DidYouMean(p.setting, slices.Collect(maps.Keys(definitions))))
 	}
 	return p, nil
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"path"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -27,9 +29,9 @@ type rights struct {
 	reader     client.Reader
 	writer     client.Writer
 	namespaces []string // "" stands for all
-	// tokens: hubs come in by token, about which the API server is asked.
-	tokens bool
-	log    logr.Logger
+	// inEach and inTheCluster are needed in each of the namespaces, and in all of them.
+	inEach, inTheCluster []right
+	log                  logr.Logger
 
 	// missing is nil before the first answer.
 	missing atomic.Pointer[error]
@@ -40,23 +42,36 @@ func newRights(reader client.Reader, writer client.Writer, o *options, log logr.
 	if len(namespaces) == 0 {
 		namespaces = []string{metav1.NamespaceAll}
 	}
-	return &rights{reader: reader, writer: writer, namespaces: namespaces, tokens: o.bindAddress != "", log: log}
+	r := &rights{
+		reader: reader, writer: writer, namespaces: namespaces, log: log,
+		inEach:       slices.Clone(toStart),
+		inTheCluster: []right{{verb: "watch", group: v1alpha1.GroupVersion.Group, resource: "clusterspawnpolicies"}},
+	}
+	// That claims are deleted is no flag: who may not ask for it asks for none.
+	if o.podLogs {
+		r.inEach = append(r.inEach, right{verb: "get", resource: "pods", subresource: "log"})
+	}
+	if o.bindAddress != "" {
+		r.inTheCluster = append(r.inTheCluster, right{verb: "create", group: authenticationv1.GroupName, resource: "tokenreviews"})
+	}
+	if o.userNamespaces {
+		r.inTheCluster = append(r.inTheCluster, right{verb: "create", resource: "namespaces"})
+	}
+	return r
 }
 
 // right is one verb on one resource.
-type right struct{ verb, group, resource string }
+type right struct{ verb, group, resource, subresource string }
 
-func (r right) String() string { return r.verb + " " + r.resource }
+func (r right) String() string { return r.verb + " " + path.Join(r.resource, r.subresource) }
 
-var (
-	inEachNamespace = []right{
-		{"create", "", "pods"}, {"get", "", "pods"}, {"list", "", "pods"}, {"watch", "", "pods"}, {"delete", "", "pods"},
-		{"create", "", "secrets"},
-		{"watch", v1alpha1.GroupVersion.Group, "spawnpolicies"},
-	}
-	inTheCluster = []right{{"watch", v1alpha1.GroupVersion.Group, "clusterspawnpolicies"}}
-	forTokens    = []right{{"create", authenticationv1.GroupName, "tokenreviews"}}
-)
+// toStart a server, to follow it and to stop it.
+var toStart = []right{
+	{verb: "create", resource: "pods"}, {verb: "get", resource: "pods"}, {verb: "list", resource: "pods"}, {verb: "watch", resource: "pods"},
+	{verb: "delete", resource: "pods"},
+	{verb: "create", resource: "secrets"},
+	{verb: "watch", group: v1alpha1.GroupVersion.Group, resource: "spawnpolicies"},
+}
 
 // Start asks until nothing is missing.
 func (r *rights) Start(ctx context.Context) error {
@@ -92,12 +107,9 @@ func (r *rights) Ready(*http.Request) error {
 // ask gives all that is missing at once.
 func (r *rights) ask(ctx context.Context) error {
 	// To list them finds out, too, whether the cluster has such objects.
-	missing := []error{r.list(ctx, "ClusterSpawnPolicy", metav1.NamespaceAll), r.all(ctx, inTheCluster, metav1.NamespaceAll)}
-	if r.tokens {
-		missing = append(missing, r.all(ctx, forTokens, metav1.NamespaceAll))
-	}
+	missing := []error{r.list(ctx, "ClusterSpawnPolicy", metav1.NamespaceAll), r.all(ctx, r.inTheCluster, metav1.NamespaceAll)}
 	for _, namespace := range r.namespaces {
-		missing = append(missing, r.list(ctx, "SpawnPolicy", namespace), r.all(ctx, inEachNamespace, namespace))
+		missing = append(missing, r.list(ctx, "SpawnPolicy", namespace), r.all(ctx, r.inEach, namespace))
 	}
 	return errors.Join(missing...)
 }
@@ -116,7 +128,7 @@ func (r *rights) all(ctx context.Context, needed []right, namespace string) erro
 	var missing []string
 	for _, n := range needed {
 		review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
-			ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: namespace, Verb: n.verb, Group: n.group, Resource: n.resource},
+			ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: namespace, Verb: n.verb, Group: n.group, Resource: n.resource, Subresource: n.subresource},
 		}}
 		if err := r.writer.Create(ctx, review); err != nil {
 			return fmt.Errorf("ask whether this account may %s in %s: %w", n, named(namespace), err)
@@ -128,7 +140,7 @@ func (r *rights) all(ctx context.Context, needed []right, namespace string) erro
 	if len(missing) == 0 {
 		return nil
 	}
-	return fmt.Errorf("this account may not %s in %s; grant it that, or say with --namespace where it may", strings.Join(missing, ", "), named(namespace))
+	return fmt.Errorf("this account may not %s in %s; grant it that, or give other flags: --namespace says where, --pod-logs and --user-namespaces ask for more", strings.Join(missing, ", "), named(namespace))
 }
 
 func named(namespace string) string {

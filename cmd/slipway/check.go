@@ -43,7 +43,7 @@ is; 2 wrong usage; 3 nothing seen is wrong, but not everything could be seen, or
 		},
 	}
 	cmd.Flags().StringVarP(&namespace, "namespace", "n", "", "`namespace` of the installation (default: the one that its webhook configurations call)")
-	cmd.Flags().StringVarP(&output, "output", "o", "table", "`format`: table or json")
+	formatFlag(cmd, &output, "table", "json")
 	return cmd
 }
 

@@ -91,6 +91,7 @@ func TestCommandsOnACluster(t *testing.T) {
 		assert.Equal(t, exitGood, got.code, got.err)
 		assert.Equal(t, "pod/jupyter-alice---3bc51062\n", got.out)
 	})
+	t.Run("a shell is offered what the cluster has", offeredByCluster)
 	t.Run("a server's life from the terminal", func(t *testing.T) { lifeOfAServer(t, c) })
 	t.Run("launch waits until the pod is admitted where there is no node", func(t *testing.T) {
 		got := slipway(t, "", launch...)
@@ -106,6 +107,29 @@ func TestCommandsOnACluster(t *testing.T) {
 		assert.Equal(t, exitFailed, got.code)
 		assert.Contains(t, got.err, "deadline")
 	})
+}
+
+// offeredByCluster is after hub and pod name came from the policies, when there is one server.
+func offeredByCluster(t *testing.T) {
+	for line, want := range map[string][]string{
+		"explain -n data101 ":                             {"jupyter-alice---3bc51062"},
+		"explain -n data101 jupyter-alice---3bc51062 ":    nil,
+		"explain -n jupyter ":                             nil,
+		"stop -n data101 --user ":                         {"Alice"},
+		"stop -n data101 --hub other --user ":             nil,
+		"events -n data101 --hub ":                        {"campus"},
+		"render -n data101 --launcher jup":                {"jupyter/hub"},
+		"render -n data":                                  {"data101"},
+		"render -n data101 --user alice --profile ":       nil, // there is no choice to make
+		"list -n data101 --hub ":                          {"campus"},
+		"events -n data101 --user Alice --hub campus -n ": nil,
+	} {
+		if strings.HasSuffix(line, "-n ") {
+			assert.Contains(t, completed(t, line), "data101", line)
+			continue
+		}
+		assert.Equal(t, want, completedOrNil(t, line), line)
+	}
 }
 
 // lifeOfAServer is after hub and pod name came from the policies; the garbage collector doesn't run here.

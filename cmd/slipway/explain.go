@@ -16,15 +16,23 @@ import (
 func newExplain(io streams) *cobra.Command {
 	var server serverFlags
 	var input inputFlags
-	var output string
+	var output, why string
 	cmd := &cobra.Command{
 		Use:   "explain (--user NAME [-f POLICIES]... | POD)",
 		Short: "Say which policy set what, or why a pod is denied",
-		Long: `Says of a server which layer and policy set each field, and what that overrode; of a denied one each reason with its
-policy and path; and what audited policies would do if they were enforced. The server is one that could be started, as with
-render, or the running POD of the cluster: its policies are then those of now. Values aren't printed.`,
+		Long: `Says of a server which layer, policy and path there set each field of its pod and claims, and what that overrode; of a denied
+one each reason with its policy and path; and what audited policies would do if they were enforced. The server is one that could be
+started, as with render, or the running POD of the cluster: its policies are then those of now.
+
+--why tells the whole chain of one field, of all that lie below it, or of a setting: every layer that spoke, weakest first. A field
+may be named by the end of its path, items by their name, and * stands for anything: image, env[COURSE], claim, volumes[*].nfs.
+
+Values of the hub, of environment variables, of arguments and of hooks aren't printed. As JSON, "fields" has for each field its path,
+its value, and in "by" the layer, policy, path and setting, with those that it overrode, strongest first; "settings" has the same for
+the settings, and "denials" the code, policy, field and message of each reason. Names are added to this form and never changed.`,
 		Example: `  slipway explain -f policies/ --namespace data101 --user alice
-  slipway explain -n data101 jupyter-alice`,
+  slipway explain -f policies/ --namespace data101 --user alice --why image
+  slipway explain -n data101 jupyter-alice --why 'volumes[home]'`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			server.complete(cmd, len(input.files) == 0 || len(args) > 0)
@@ -36,11 +44,15 @@ render, or the running POD of the cluster: its policies are then those of now. V
 			if err != nil {
 				return err
 			}
+			if why != "" {
+				return explainWhy(r, why, output, write, io.out)
+			}
 			return explain(r, write, io.out)
 		},
 	}
 	server.register(cmd)
 	input.register(cmd)
+	cmd.Flags().StringVar(&why, "why", "", "tell the whole chain of one `field`, or of what lies below it")
 	cmd.Flags().StringVarP(&output, "output", "o", "table", "`format`: table, yaml or json")
 	return cmd
 }
@@ -78,6 +90,7 @@ type explanation struct {
 	Outcome  string             `json:"outcome"`
 	Policies []policy.PolicyRef `json:"policies,omitempty"`
 	Denials  []explainedDenial  `json:"denials,omitempty"`
+	Fields   []policy.Field     `json:"fields,omitempty"`
 	Settings []policy.Origin    `json:"settings,omitempty"`
 	Audit    *explainedAudit    `json:"audit,omitempty"`
 	Warnings []string           `json:"warnings,omitempty"`
@@ -101,7 +114,7 @@ type explainedAudit struct {
 func explanationOf(r *request, result *policy.Result) *explanation {
 	e := &explanation{
 		Pod: r.input.Identity.Name, User: r.input.Identity.User, Namespace: r.input.Namespace.Name, Outcome: "fitted", Policies: result.Applied.Policies,
-		Denials: explainDenials(result.Denials), Settings: result.Provenance, Warnings: result.Warnings,
+		Denials: explainDenials(result.Denials), Fields: result.Fields, Settings: result.Provenance, Warnings: result.Warnings,
 	}
 	switch {
 	case len(result.Denials) > 0:
@@ -160,7 +173,7 @@ func writeTables(w io.Writer, e *explanation) error {
 	}
 	fmt.Fprintf(&b, "%s\n", paint.Bold("pod "+named+" in namespace "+e.Namespace+": "+said[e.Outcome]))
 	denialTable(&b, "", e.Denials)
-	settingTable(&b, e.Settings)
+	fieldTable(&b, e.Fields)
 	for _, text := range e.Warnings {
 		fmt.Fprintf(&b, "\n%s\n", paint.Yellow("warning: "+text))
 	}
@@ -183,23 +196,6 @@ func denialTable(b *strings.Builder, head string, denials []explainedDenial) {
 		fmt.Fprintf(b, "\n%s\n", head)
 	}
 	table(b, []string{"CODE", "POLICY", "PATH", "MESSAGE"}, rows)
-}
-
-func settingTable(b *strings.Builder, settings []policy.Origin) {
-	rows := make([][]string, 0, len(settings))
-	for i := range settings {
-		o := &settings[i]
-		var overrode []string
-		for _, weaker := range o.Overrode {
-			text := weaker.Layer
-			if weaker.Policy != nil {
-				text += " (" + weaker.Policy.String() + " " + weaker.Path + ")"
-			}
-			overrode = append(overrode, text)
-		}
-		rows = append(rows, []string{o.Setting, dash(o.Lands), o.Layer, ref(o.Policy), dash(o.Path), dash(strings.Join(overrode, ", "))})
-	}
-	table(b, []string{"SETTING", "LANDS", "LAYER", "POLICY", "PATH", "OVERRODE"}, rows)
 }
 
 func differenceTable(b *strings.Builder, differences []policy.Difference) {

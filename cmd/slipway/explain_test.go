@@ -32,10 +32,15 @@ func TestExplainedServersEqualTheirGoldenFiles(t *testing.T) {
 		stdin string
 		code  int
 	}{
-		"explain-home.txt":   {args: "-f testdata/home.yaml -n home --user bob", code: exitGood},
-		"explain-denied.txt": {args: "-f testdata/home.yaml -n home --user bob --launcher a/b", code: exitDenied},
-		"explain-audit.txt":  {args: "-f testdata/home.yaml -f - -n home --user bob", stdin: audits, code: exitGood},
-		"explain-alone.json": {args: "-f - -n home --pod testdata/pod-of-hub.yaml --hub campus -o json", stdin: strings.Replace(audits, "spec:", "spec:\n  skeleton: Keep", 1), code: exitGood},
+		"explain-home.txt":        {args: "-f testdata/home.yaml -n home --user bob", code: exitGood},
+		"explain-denied.txt":      {args: "-f testdata/home.yaml -n home --user bob --launcher a/b", code: exitDenied},
+		"explain-audit.txt":       {args: "-f testdata/home.yaml -f - -n home --user bob", stdin: audits, code: exitGood},
+		"explain-layers.txt":      {args: "-f testdata/layers.yaml -n course --namespace-label tier=research --user bob --group staff --profile big --env JUPYTERHUB_API_TOKEN=hunter2", code: exitGood},
+		"explain-layers.json":     {args: "-f testdata/layers.yaml -n course --namespace-label tier=research --user bob --group staff --profile big --why env -o json", code: exitGood},
+		"explain-why.txt":         {args: "-f testdata/layers.yaml -n course --namespace-label tier=research --user bob --group staff --profile big --why containers[notebook].image", code: exitGood},
+		"explain-why-many.txt":    {args: "-f testdata/layers.yaml -n course --namespace-label tier=research --user bob --group staff --profile big --why volumes[*].nfs", code: exitGood},
+		"explain-why-setting.txt": {args: "-f testdata/layers.yaml -n course --namespace-label tier=research --user bob --group staff --profile big --why slugScheme", code: exitGood},
+		"explain-alone.json":      {args: "-f - -n home --pod testdata/pod-of-hub.yaml --hub campus -o json", stdin: strings.Replace(audits, "spec:", "spec:\n  skeleton: Keep", 1), code: exitGood},
 	} {
 		t.Run(golden, func(t *testing.T) {
 			got := slipway(t, c.stdin, append([]string{"explain"}, strings.Fields(c.args)...)...)
@@ -56,16 +61,24 @@ func TestExplainedServersEqualTheirGoldenFiles(t *testing.T) {
 func TestExplainEndsWithTheExitCodeThatSaysWhy(t *testing.T) {
 	t.Setenv("KUBECONFIG", filepath.Join(t.TempDir(), "none"))
 	for args, code := range map[string]int{
-		"-f testdata/home.yaml -n home --user bob -o xml": exitInvalid,
-		"jupyter-bob --user bob":                          exitInvalid,
-		"jupyter-bob":                                     exitFailed,
-		"a b":                                             exitInvalid,
-		"-f testdata/home.yaml -n home":                   exitInvalid,
+		"-f testdata/home.yaml -n home --user bob -o xml":     exitInvalid,
+		"-f testdata/home.yaml -n home --user bob --why imge": exitInvalid,
+		"jupyter-bob --user bob":                              exitInvalid,
+		"jupyter-bob":                                         exitFailed,
+		"a b":                                                 exitInvalid,
+		"-f testdata/home.yaml -n home":                       exitInvalid,
 	} {
 		got := slipway(t, "", append([]string{"explain"}, strings.Fields(args)...)...)
 		assert.Equal(t, code, got.code, "%s: %s", args, got.err)
 		assert.Empty(t, got.out)
 	}
+}
+
+func TestWhyNamesWhatCouldBeMeant(t *testing.T) {
+	got := slipway(t, "", "explain", "-f", "testdata/home.yaml", "-n", "home", "--user", "bob", "--why", "containers[notebook].imagge")
+	assert.Contains(t, got.err, "did you mean image?")
+	got = slipway(t, "", "explain", "-f", "testdata/home.yaml", "-n", "home", "--user", "bob", "--why", "zebra")
+	assert.Contains(t, got.err, "slipway explain without --why lists them all")
 }
 
 func TestRenderSaysWhatAuditedPoliciesWouldDo(t *testing.T) {

@@ -28,12 +28,10 @@ func newImport(io streams) *cobra.Command {
 		Short: "Make a policy of what a hub has now",
 		Long: `Makes a SpawnPolicy of the configuration of a JupyterHub that uses KubeSpawner, and prints it on standard output. What has no
 place in a policy, and what doesn't do what it seems to, is listed on standard error with its path, why, and what to do.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cmd.SetOut(io.err)
-			_ = cmd.Help() // it writes to a terminal
-			return invalid(errors.New("import what?"))
-		},
+		Example: `  slipway import z2jh -f values.yaml > policy.yaml
+  slipway import kubespawner -f jupyterhub_config.py > policy.yaml`,
+		Args: oneOfTheCommands,
+		RunE: func(cmd *cobra.Command, _ []string) error { return whichCommand(cmd, io) },
 	}
 	cmd.AddCommand(newImportZ2JH(io), newImportKubeSpawner(io))
 	return cmd
@@ -48,6 +46,8 @@ func (f *importFlags) register(cmd *cobra.Command) {
 	flags.BoolVar(&f.evident, "evident", false, "take what KubeSpawner refuses but is plainly meant: memory as 1Gi, numbers in the environment")
 	flags.BoolVar(&f.allowedGroups, "allowed-groups", false, "have the cluster enforce allowed_groups and allowed_users of profiles, which KubeSpawner ignores")
 	flags.StringVar(&f.users, "users", "", "`file` of user names, one a line: list those whose pod, claim or paths had another name under the escape scheme (before KubeSpawner 7)")
+	noFiles(cmd, "namespace", "hub", "name")
+	cmd.ValidArgsFunction = cobra.NoFileCompletions
 }
 
 // write prints the policy and reports the findings. Nothing is printed before everything is known to be good.

@@ -58,6 +58,8 @@ function can't run in a cluster; each is reported, with the draft of a CEL expre
 	cmd.Flags().StringVar(&python, "python", "", "the `interpreter` that has jupyterhub and jupyterhub-kubespawner (default: $SLIPWAY_PYTHON, or python3)")
 	cmd.Flags().StringVar(&account, "service-account", "hub", "`name` of the account that creates the servers' pods, in the same namespace")
 	flags.register(cmd)
+	_ = cmd.MarkFlagFilename("filename", "py")
+	noFiles(cmd, "service-account")
 	return cmd
 }
 

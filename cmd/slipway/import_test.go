@@ -105,7 +105,7 @@ func TestNothingIsPrintedForInvalidInput(t *testing.T) {
 		"users not found":   {"", "no such file", []string{"z2jh", "-f", "-", "--users", "nowhere.txt"}},
 		"chart version":     {"", `chart version "x"`, []string{"z2jh", "-f", "-", "--chart-version", "x"}},
 		"argument":          {"", "unknown command", []string{"z2jh", "values.yaml"}},
-		"import what":       {"", "import what?", nil},
+		"import what":       {"", "which command of slipway import?", nil},
 		"no configuration":  {"", "one -f FILE is needed", []string{"kubespawner"}},
 		"standard input":    {"", "one -f FILE is needed", []string{"kubespawner", "-f", "-"}},
 		"unknown sub-topic": {"", "unknown command", []string{"helm"}},

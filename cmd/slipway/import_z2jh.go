@@ -44,6 +44,8 @@ subchart are read from under jupyterhub.`,
 	cmd.Flags().StringVar(&release, "release", "", "`name` of the Helm release: labels, scheduler and priority class are called after it")
 	cmd.Flags().StringVar(&version, "chart-version", "", "`version` of the chart, such as 3.3.8 or 4.4.0 (default: the newest rules, without a tag for the chart's own images)")
 	flags.register(cmd)
+	_ = cmd.MarkFlagFilename("filename", "yaml", "yml")
+	noFiles(cmd, "release", "chart-version")
 	return cmd
 }
 

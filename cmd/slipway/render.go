@@ -25,8 +25,8 @@ func newRender(io streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "render --user NAME [-f POLICIES]...",
 		Short: "Print the fitted pod of a server, and its claim",
-		Long: `Prints what the cluster would make of a bare skeleton: a v1 List with the fitted pod, and its home claim where
-policy asks for one. Without --namespace it is the one where policy has the server; a user's own is printed too. With -f nothing but the files is read.`,
+		Long: `Prints what the cluster would make of a bare skeleton: a v1 List with the fitted pod, and its home claim where policy asks for one.
+Without --namespace it is the one where policy has the server; a user's own is printed too. With -f nothing but the files is read.`,
 		Example: `  slipway render -f policies/ --namespace data101 --user alice
   slipway render -f policies/ --user alice --group staff --profile gpu --option image=pytorch -o json`,
 		Args: cobra.NoArgs,
@@ -41,7 +41,7 @@ policy asks for one. Without --namespace it is the one where policy has the serv
 	}
 	server.register(cmd)
 	input.register(cmd)
-	cmd.Flags().StringVarP(&output, "output", "o", "yaml", "`format`: yaml or json")
+	formatFlag(cmd, &output, "yaml", "json")
 	return cmd
 }
 

@@ -21,7 +21,7 @@ type streams struct {
 func run(ctx context.Context, args []string, io streams) int {
 	root := newRoot(io)
 	root.SetArgs(append([]string{}, args...)) // nil would mean the process's own
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	var failed *failure
 	switch {
 	case err == nil:
@@ -31,7 +31,7 @@ func run(ctx context.Context, args []string, io streams) int {
 		return failed.code
 	default:
 		// What cobra itself says is about flags and arguments.
-		report(io.err, invalid(err))
+		report(io.err, invalid(fmt.Errorf("%w; see %s --help", misspelt(cmd, err), cmd.CommandPath())))
 		return exitInvalid
 	}
 }
@@ -43,20 +43,29 @@ func newRoot(io streams) *cobra.Command {
 		Long: `Slipway turns the bare, labelled pod that a hub creates into a fully fitted one, by policies that the
 cluster's own access control protects. This command runs the same engine as the cluster's webhook.
 
-Exit codes: 0 good; 1 denied, or a test failed; 2 wrong usage or invalid input; 3 could not be done.`,
+Policies are read from files and folders with -f, and without it from the cluster of the current kubeconfig. Output for programs goes
+to standard output, all else to standard error. Colours are for terminals, and not where NO_COLOR is set.
+
+Exit codes: 0 good; 1 denied, different, or a test failed; 2 wrong usage or invalid input; 3 could not be done.`,
+		Example: `  slipway render -f policies/ --namespace data101 --user alice    # the pod that alice would get
+  slipway explain -f policies/ --namespace data101 --user alice   # which policy sets what, or why she is denied
+  slipway test policies/                                          # whether it is all as you want it
+  source <(slipway completion bash)`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cmd.SetOut(io.err)
-			_ = cmd.Help() // it writes to a terminal
-			return invalid(errors.New("which command?"))
-		},
+		Args:          oneOfTheCommands,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return whichCommand(cmd, io) },
 	}
 	root.SetIn(io.in)
 	root.SetOut(io.out)
 	root.SetErr(io.err)
-	root.AddCommand(newRender(io), newExplain(io), newTest(io), newCheck(io), newLaunch(io), newStop(io), newList(io), newEvents(io), newImport(io), newVersion(io))
+	explain := newExplain(io)
+	explain.ValidArgsFunction = completePod
+	aboutServers := []*cobra.Command{newRender(io), explain, newLaunch(io), newStop(io), newList(io), newEvents(io), newCheck(io)}
+	complete(aboutServers...)
+	root.AddCommand(aboutServers...)
+	root.AddCommand(newTest(io), newImport(io), newVersion(io), newDocs(io))
+	explainUsage(root)
 	return root
 }
 

@@ -178,15 +178,12 @@ type request struct {
 }
 
 // place puts the server where policy says that it belongs, if policy says so. What of a namespace is said otherwise is kept.
-func (r *request) place() error {
+func (r *request) place() []policy.Denial {
 	in := r.input
 	in.Namespace = policy.Namespace{} // the one that is assumed otherwise says nothing of the server
 	own, denials := r.policies.Namespace(in)
-	if len(denials) > 0 {
-		return denied(denials)
-	}
-	if own.Name == "" {
-		return nil
+	if len(denials) > 0 || own.Name == "" {
+		return denials
 	}
 	r.own = own
 	r.input.Namespace.Name = own.Name
@@ -245,8 +242,8 @@ func newRequest(ctx context.Context, server *serverFlags, more *inputFlags, in i
 		return nil, invalid(fmt.Errorf("--hub is needed: %w", err))
 	}
 	if !server.hasNamespace && (s.sent.pod == nil || s.sent.pod.Namespace == "") {
-		if err := r.place(); err != nil {
-			return nil, err
+		if denials := r.place(); len(denials) > 0 {
+			return nil, denied(denials)
 		}
 	}
 	if len(more.files) == 0 {

@@ -3,31 +3,20 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"regexp"
-	"runtime"
-	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
-
-	"github.com/slipway-hub/slipway/cmd/terminal"
 )
 
-func newTest(io streams) *cobra.Command {
-	var matching, output string
-	cmd := &cobra.Command{
-		Use:   "test [FILE|FOLDER]...",
-		Short: "Test policies: which pod a user gets, and who is denied",
-		Long: `Runs the policy tests of files and folders (default: the current one, with the folders in it): the files that end in
+const testHelp = `Runs the policy tests of files and folders (default: the current one, with the folders in it): the files that end in
 _test.yaml. Folders in them that are hidden or named testdata are left out, unless they are named themselves. Each test names a
 user and what policy has to make of that user's server. Policies are judged as the cluster judges them, and nothing but files is
-read.
+read. What names no test fails: a folder without a test file, a file without a test, a --run that matches none.
 
   policies: [course.yaml]            # files or folders, relative to this file, as with -f
   tests:
   - name: students get the course's image
-    namespace: {name: data101, labels: {tier: teaching}}    # default: default
+    namespace: {name: data101, labels: {tier: teaching}}    # default: where policy has the server, else default
     identity: {hub: campus, user: alice, server: "", userId: 7, groups: [data101], profile: "", options: {image: r},
       userAnnotations: {uid: "1001"}, env: {JUPYTERHUB_USER: alice}}
     launcher: jupyter/hub            # default: one that policy lists
@@ -35,7 +24,7 @@ read.
     claims: [claims.yaml]            # claims that exist
     expect:                          # at least one of these
       pod: {spec: {containers: [{name: notebook, image: "r:1"}]}}
-      exactPod: alice.yaml           # the whole pod, as slipway render prints it
+      exactPod: alice.yaml           # the whole pod, as slipway render prints it; --update writes it
       absent: ["spec.containers[notebook].env[DEBUG]"]
       claim: {spec: {resources: {requests: {storage: 5Gi}}}}
       noClaim: true
@@ -44,10 +33,23 @@ read.
 
 pod and claim are parts: maps may have more, and so may lists whose items Kubernetes knows by a name (containers, variables,
 volumes, mounts by their path, ports by their number). Other lists, such as args and tolerations, are wholes, and an empty
-list is none. Of what is denied, each entry has to fit a denial, and each denial an entry.`,
+list is none. Of what is denied, each entry has to fit a denial, and each denial an entry.`
+
+func newTest(io streams) *cobra.Command {
+	var matching, output string
+	var update, watch bool
+	cmd := &cobra.Command{
+		Use:   "test [FILE|FOLDER]...",
+		Short: "Test policies: which pod a user gets, and who is denied",
+		Long:  testHelp,
 		Example: `  slipway test policies/
-  slipway test --run 'student' -o junit policies/ > report.xml`,
-		RunE: func(_ *cobra.Command, args []string) error {
+  slipway test --watch policies/
+  slipway test --run 'students' --update policies/course_test.yaml
+  slipway test -o junit policies/ > report.xml`,
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			return filesOfPolicies, cobra.ShellCompDirectiveFilterFileExt
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				args = []string{"."}
 			}
@@ -56,79 +58,24 @@ list is none. Of what is denied, each entry has to fit a denial, and each denial
 			if patternErr != nil {
 				err = errors.Join(err, fmt.Errorf("--run %q: %w", matching, patternErr))
 			}
+			if watch && output != "table" {
+				err = errors.Join(err, fmt.Errorf("--watch writes a table after each change, and no %s", output))
+			}
 			if err != nil {
 				return invalid(err)
 			}
-			return runTests(args, pattern, write, io)
+			run := func() error { return runTests(args, testOptions{pattern, update}, write, io) }
+			if watch {
+				return watchTests(cmd.Context(), args, run, io.err)
+			}
+			return run()
 		},
 	}
 	cmd.Flags().StringVar(&matching, "run", "", "run only the tests whose name matches this `regexp`")
-	cmd.Flags().StringVarP(&output, "output", "o", "table", "`format`: table, junit or json")
+	formatFlag(cmd, &output, "table", "junit", "json")
+	cmd.Flags().BoolVar(&update, "update", false, "write the fitted pods into the exactPod files that lack them; say which")
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "run the tests again whenever a file of theirs changes, until Ctrl-C")
+	noFiles(cmd, "run")
+	cmd.MarkFlagsMutuallyExclusive("update", "watch") // a change must be looked at before it is expected
 	return cmd
-}
-
-// runTests runs the tests of all files. A file that can't be used is found before the first test runs.
-func runTests(names []string, matching *regexp.Regexp, write reportWriter, io streams) error {
-	began := time.Now()
-	files, err := testFilesIn(names)
-	problems := []error{err}
-	var cases []testCase
-	var cache policyCache
-	for _, name := range files {
-		of, err := casesOf(name, matching, &cache)
-		cases = append(cases, of...)
-		problems = append(problems, err)
-	}
-	switch err := errors.Join(problems...); {
-	case err != nil:
-		return invalid(err)
-	case len(files) == 0:
-		return invalid(errors.New("no tests: no file there ends in _test.yaml"))
-	case len(cases) == 0:
-		return invalid(fmt.Errorf("no tests: --run %q matches none", matching))
-	}
-	report := testReport{results: make([]testResult, len(cases))}
-	var group errgroup.Group
-	group.SetLimit(runtime.GOMAXPROCS(0))
-	for i := range cases {
-		group.Go(func() (err error) {
-			if report.results[i], err = cases[i].run(); err != nil {
-				err = fmt.Errorf("%s: test %q: %w", cases[i].file, cases[i].name, err)
-			}
-			return err
-		})
-	}
-	if err := group.Wait(); err != nil {
-		return failed(err)
-	}
-	report.took = time.Since(began)
-	if err := write(&report, io); err != nil {
-		return failed(fmt.Errorf("write the report: %w", err))
-	}
-	if report.failed() > 0 {
-		return &failure{code: exitDenied} // the report says why
-	}
-	return nil
-}
-
-// reportWriter writes a report in one format.
-type reportWriter func(*testReport, streams) error
-
-func testWriter(format string) (reportWriter, error) {
-	// Where the output is for machines, people read what failed beside it.
-	beside := func(encode func(io.Writer, *testReport) error) reportWriter {
-		return func(r *testReport, io streams) error {
-			r.failures(io.err, terminal.For(io.err))
-			return encode(io.out, r)
-		}
-	}
-	switch format {
-	case "table":
-		return func(r *testReport, io streams) error { return writeTable(io.out, terminal.For(io.out), r) }, nil
-	case "junit":
-		return beside(writeJUnit), nil
-	case "json":
-		return beside(writeTestJSON), nil
-	}
-	return nil, fmt.Errorf("--output %q: the formats are table, junit and json", format)
 }

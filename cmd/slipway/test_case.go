@@ -1,18 +1,12 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
-
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/slipway-hub/slipway/policy"
 )
@@ -22,8 +16,10 @@ type testCase struct {
 	file, name string
 	request    *request
 	expect     *expectation
-	// exactPod is what exactPod names; nil where it names nothing.
-	exactPod map[string]any
+	// exact is what expect.exactPod names; nil where it names nothing.
+	exact *snapshot
+	// placed: the test names no namespace, so the server goes where policy has it.
+	placed bool
 }
 
 // testResult is what came of a test.
@@ -32,23 +28,29 @@ type testResult struct {
 	Name        string
 	Took        time.Duration
 	Differences []difference // none: it passed
+
+	// pod is the fitted pod, without what its snapshot leaves out; nil without a snapshot, or for a denial.
+	pod map[string]any
+	// changed is how the snapshot differs from it. It is to go to Differences, or to be mended.
+	changed []difference
 }
 
 // casesOf reads a file, its policies and whatever else it names, and gives the tests whose name matches. What is doubtful about the
 // policies is said where they are rendered and admitted, not at each run of their tests.
-func casesOf(name string, matching *regexp.Regexp, cache *policyCache) ([]testCase, error) {
+func casesOf(name string, options testOptions, caches *policyCaches) ([]testCase, error) {
 	f, err := readTestFile(name)
 	if err != nil {
 		return nil, err
 	}
-	r := caseReader{file: name, cache: cache}
+	r := caseReader{file: name, writesSnapshots: options.update}
 	for _, p := range f.Policies {
-		r.policies = append(r.policies, r.beside(p))
+		r.policies = append(r.policies, beside(r.file, p))
 	}
+	r.cache = caches.of(r.policies)
 	var cases []testCase
 	for i := range f.Tests {
 		t := &f.Tests[i]
-		if !matching.MatchString(t.Name) {
+		if !options.matching.MatchString(t.Name) {
 			continue
 		}
 		c, err := r.read(t)
@@ -66,6 +68,8 @@ type caseReader struct {
 	policies policyFiles
 	cache    *policyCache
 	problems []error
+	// writesSnapshots: one that isn't there is no problem.
+	writesSnapshots bool
 }
 
 // fail notes a problem. Policies that are read for several namespaces have theirs once.
@@ -75,23 +79,30 @@ func (r *caseReader) fail(text string) {
 	}
 }
 
-// beside is the path of a file that a test names.
-func (r *caseReader) beside(name string) string {
-	if name == "" || filepath.IsAbs(name) {
-		return name
+// amongPolicies refuses a snapshot that -f would take for a policy.
+func (r *caseReader) amongPolicies(file string) error {
+	folder, name := filepath.Split(file)
+	if !slices.Contains(r.policies, filepath.Clean(folder)) {
+		return nil
 	}
-	return filepath.Join(filepath.Dir(r.file), name)
+	return fmt.Errorf("%s: lies in a folder of policies, all of whose files are policies: put it into one below, as %s", file,
+		filepath.Join(folder, "testdata", name))
 }
 
 // read gives one test. The error's texts begin with the field of the test; what is wrong with the policies is noted apart.
 func (r *caseReader) read(t *policyTest) (testCase, error) {
 	c := testCase{file: r.file, name: t.Name, expect: &t.Expect}
 	s, err := r.subject(t)
+	exact := beside(r.file, t.Expect.ExactPod)
 	var exactErr error
-	if c.exactPod, exactErr = podIn(r.beside(t.Expect.ExactPod)); exactErr != nil {
+	if c.exact, exactErr = snapshotIn(exact, r.writesSnapshots); exactErr == nil && exact != "" {
+		exactErr = r.amongPolicies(exact)
+	}
+	if exactErr != nil {
 		err = errors.Join(err, fmt.Errorf("expect.exactPod: %w", exactErr))
 	}
-	policies, loadErr := r.cache.load(r.policies, s.namespace)
+	c.placed = t.Namespace.Name == "" && (s.sent.pod == nil || s.sent.pod.Namespace == "")
+	policies, loadErr := r.cache.load(s.namespace)
 	if loadErr != nil {
 		for _, e := range eachError(errors.Unwrap(loadErr)) {
 			r.fail(e.Error())
@@ -104,9 +115,6 @@ func (r *caseReader) read(t *policyTest) (testCase, error) {
 	if c.request, err = s.request(policies); err != nil {
 		return c, fmt.Errorf("identity.hub: is needed: %w", err)
 	}
-	if err := c.request.hideEnv(); err != nil {
-		return c, fmt.Errorf("identity.env: %w", err)
-	}
 	return c, nil
 }
 
@@ -115,7 +123,7 @@ func (r *caseReader) subject(t *policyTest) (*subject, error) {
 	var problems []error
 	s := &subject{namespace: policy.Namespace{Name: t.Namespace.Name, Labels: t.Namespace.Labels}}
 	var err error
-	if s.sent, err = sentIn(r.beside(t.Pod)); err != nil {
+	if s.sent, err = sentIn(beside(r.file, t.Pod)); err != nil {
 		problems = append(problems, fmt.Errorf("pod: %w", err))
 	}
 	if s.namespace.Name == "" && s.sent.pod != nil {
@@ -138,75 +146,65 @@ func (r *caseReader) subject(t *policyTest) (*subject, error) {
 	}
 	files := make([]string, len(t.Claims))
 	for i, c := range t.Claims {
-		files[i] = r.beside(c)
+		files[i] = beside(r.file, c)
 	}
 	s.claims, err = claimsOf("claims: ", files)
 	return s, errors.Join(append(problems, err)...)
 }
 
-// podIn reads a whole pod of a file, by itself or first in a List, as render prints it.
-func podIn(file string) (map[string]any, error) {
-	if file == "" {
-		return nil, nil //nolint:nilnil // no file, no pod
-	}
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	var list struct {
-		APIVersion string           `json:"apiVersion"`
-		Kind       string           `json:"kind"`
-		Items      []map[string]any `json:"items"`
-	}
-	if errs := policy.DecodeInto(data, &list); len(errs) == 0 && list.Kind == "List" && len(list.Items) > 0 {
-		if data, err = json.Marshal(list.Items[0]); err != nil {
-			return nil, err
-		}
-	}
-	pod := &corev1.Pod{}
-	if errs := faultsOf("", policy.DecodeInto(data, pod)); len(errs) > 0 {
-		return nil, fmt.Errorf("%s: %w", file, errors.Join(errs...))
-	}
-	if pod.Kind != "Pod" || pod.APIVersion != "v1" {
-		return nil, fmt.Errorf("%s: holds a %q of %q, and must hold a Pod of v1", file, pod.Kind, pod.APIVersion)
-	}
-	tree, err := runtime.DefaultUnstructuredConverter.ToUnstructured(pod)
-	delete(tree, "status")
-	return tree, err
-}
-
 // run asks the engine, and compares. The error is a failure of ours.
 func (c *testCase) run() (testResult, error) {
 	began := time.Now()
-	found, err := c.differences()
-	return testResult{File: c.file, Name: c.name, Took: time.Since(began), Differences: found}, err
+	r := testResult{File: c.file, Name: c.name}
+	err := c.compare(&r)
+	r.Took = time.Since(began)
+	return r, err
 }
 
-func (c *testCase) differences() ([]difference, error) {
+func (c *testCase) compare(r *testResult) error {
+	result, err := c.fit()
+	if err != nil {
+		return err
+	}
+	warnings := c.expect.warningDifferences(result.AllWarnings())
+	if len(result.Denials) > 0 || len(c.expect.Denied) > 0 {
+		r.Differences = append(c.expect.denials(result.Denials), warnings...)
+		return nil
+	}
+	list, err := listOf(result, c.request.input.Namespace.Name, policy.UserNamespace{})
+	if err != nil {
+		return err
+	}
+	items, _ := list["items"].([]any)
+	pod, _ := items[0].(map[string]any)
+	if c.exact != nil {
+		r.pod = c.exact.said(pod)
+		r.changed = differences(c.exact.pod, r.pod, podType, true)
+	}
+	r.Differences = c.expect.podDifferences(pod)
+	var claim map[string]any
+	if result.Claim != nil {
+		claim, _ = items[1].(map[string]any)
+	}
+	r.Differences = slices.Concat(r.Differences, c.expect.claimDifferences(claim), warnings)
+	return nil
+}
+
+// fit is what the cluster would answer. Each case has a request of its own, so that cases may run side by side.
+func (c *testCase) fit() (*policy.Result, error) {
+	if c.placed {
+		if denials := c.request.place(); len(denials) > 0 {
+			return &policy.Result{Denials: denials}, nil
+		}
+	}
+	if err := c.request.hideEnv(); err != nil {
+		return nil, err
+	}
 	result, err := c.request.apply()
 	if result == nil {
 		return nil, err
 	}
-	warnings := c.expect.warningDifferences(result.AllWarnings())
-	if len(result.Denials) > 0 || len(c.expect.Denied) > 0 {
-		return append(c.expect.denials(result.Denials), warnings...), nil
-	}
-	list, err := listOf(result, c.request.input.Namespace.Name, policy.UserNamespace{})
-	if err != nil {
-		return nil, err
-	}
-	items, _ := list["items"].([]any)
-	pod, _ := items[0].(map[string]any)
-	found := c.expect.podDifferences(pod)
-	if c.exactPod != nil {
-		found = append(found, differences(c.exactPod, withoutUnsaid(pod, c.exactPod), podType, true)...)
-	}
-	var claim map[string]any
-	if len(items) > 1 {
-		claim, _ = items[1].(map[string]any)
-	}
-	found = append(found, c.expect.claimDifferences(claim)...)
-	return append(found, warnings...), nil
+	return result, nil // a denial is a result
 }
 
 // denials: each that is expected fits one that there is, and each that there is fits one that is expected.
@@ -279,20 +277,4 @@ func (e *expectation) warningDifferences(have []string) []difference {
 		}
 	}
 	return found
-}
-
-// withoutUnsaid leaves out what a file with the whole pod may leave out: the namespace, which the test names, and which policies made
-// it, whose hash is another after every change of them.
-func withoutUnsaid(pod, said map[string]any) map[string]any {
-	meta, _ := pod["metadata"].(map[string]any)
-	saidMeta, _ := said["metadata"].(map[string]any)
-	saidAnnotations, _ := saidMeta["annotations"].(map[string]any)
-	if _, says := saidMeta["namespace"]; !says {
-		delete(meta, "namespace")
-	}
-	if _, says := saidAnnotations[policy.AnnotationApplied]; !says {
-		annotations, _ := meta["annotations"].(map[string]any)
-		delete(annotations, policy.AnnotationApplied)
-	}
-	return pod
 }

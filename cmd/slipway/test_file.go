@@ -91,26 +91,44 @@ func isTestFile(name string) bool {
 	return slices.Contains(policyExtensions, extension) && strings.HasSuffix(strings.TrimSuffix(name, extension), "_test")
 }
 
-// testFilesIn finds the test files of files and folders, each once. Folders are walked, but for those below that are
-// hidden or hold the data of other tests.
+// testFilesIn finds the test files of files and folders, each once.
 func testFilesIn(names []string) ([]string, error) {
 	var files []string
 	var problems []error
 	for _, name := range names {
-		err := filepath.WalkDir(name, func(path string, entry fs.DirEntry, err error) error {
-			switch {
-			case err != nil:
-				problems = append(problems, err)
-			case path != name && entry.IsDir() && (strings.HasPrefix(entry.Name(), ".") || entry.Name() == "testdata"):
-				return fs.SkipDir
-			case !entry.IsDir() && (path == name || isTestFile(path)) && !slices.Contains(files, filepath.Clean(path)):
-				files = append(files, filepath.Clean(path))
+		found := 0
+		err := walkTests(name, func(path string, isFolder bool) {
+			if isFolder || path != filepath.Clean(name) && !isTestFile(path) {
+				return
 			}
-			return nil
+			found++
+			if !slices.Contains(files, path) {
+				files = append(files, path)
+			}
 		})
+		if err == nil && found == 0 {
+			err = fmt.Errorf("%s: no tests: no file there ends in _test.yaml", name)
+		}
 		problems = append(problems, err)
 	}
 	return files, errors.Join(problems...)
+}
+
+// walkTests visits a file, or a folder and all in it, but for the folders below that are hidden or hold the data of other tests.
+func walkTests(name string, visit func(path string, isFolder bool)) error {
+	var problems []error
+	err := filepath.WalkDir(name, func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			problems = append(problems, err)
+		case path != name && entry.IsDir() && (strings.HasPrefix(entry.Name(), ".") || entry.Name() == "testdata"):
+			return fs.SkipDir
+		default:
+			visit(filepath.Clean(path), entry.IsDir())
+		}
+		return nil
+	})
+	return errors.Join(append(problems, err)...)
 }
 
 // readTestFile reads and checks a file. All that is wrong with it is in the error.
@@ -148,6 +166,24 @@ func faultsOf(root string, list field.ErrorList) []error {
 		errs = append(errs, fmt.Errorf("%s%s: %s%s", root, e.Field, e.ErrorBody(), hint))
 	}
 	return errs
+}
+
+// beside is the path of a file that a test file names.
+func beside(testFile, name string) string {
+	if name == "" || filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(filepath.Dir(testFile), name)
+}
+
+// names are the files and folders that it names.
+func (f *testFile) names() []string {
+	names := slices.Clone(f.Policies)
+	for i := range f.Tests {
+		t := &f.Tests[i]
+		names = append(append(names, t.Claims...), t.Pod, t.Expect.ExactPod)
+	}
+	return slices.DeleteFunc(names, func(name string) bool { return name == "" })
 }
 
 func (f *testFile) check() []error {

@@ -26,10 +26,10 @@ func TestPoliciesOfTestsAreJudgedOnceForEachSetOfLabels(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "p.yaml")
 			require.NoError(t, os.WriteFile(file, []byte(c.policy), 0o600))
-			cache := policyCache{}
+			cache := policyCache{files: policyFiles{file}}
 			for i := range 20 {
 				namespace := policy.Namespace{Name: fmt.Sprintf("n%d", i%10), Labels: map[string]string{"half": fmt.Sprint(i / 10)}}
-				set, err := cache.load(policyFiles{file}, namespace)
+				set, err := cache.load(namespace)
 				require.NoError(t, err)
 				assert.Len(t, set.compiled.Refs(), 1)
 			}

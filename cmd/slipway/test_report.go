@@ -6,6 +6,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -31,10 +32,14 @@ func (r *testReport) failed() int {
 	return n
 }
 
-// summary is the last line.
+// summary is the last line, and how to mend snapshots where some differ.
 func (r *testReport) summary() string {
 	n := r.failed()
-	return fmt.Sprintf("%d passed, %d failed in %s", len(r.results)-n, n, inShort(r.took))
+	text := fmt.Sprintf("%d passed, %d failed in %s", len(r.results)-n, n, inShort(r.took))
+	if slices.ContainsFunc(r.results, func(t testResult) bool { return len(t.changed) > 0 && len(t.Differences) > 0 }) {
+		text += "\nWhere an exactPod file is to be as the pod is now: --update writes it."
+	}
+	return text
 }
 
 // inShort is a time to three digits or so.
@@ -48,6 +53,28 @@ func inShort(d time.Duration) string {
 		return d.Round(time.Millisecond).String()
 	}
 	return d.Round(10 * time.Millisecond).String()
+}
+
+// reportWriter writes a report in one format.
+type reportWriter func(*testReport, streams) error
+
+func testWriter(format string) (reportWriter, error) {
+	// Where the output is for machines, people read what failed beside it.
+	beside := func(encode func(io.Writer, *testReport) error) reportWriter {
+		return func(r *testReport, io streams) error {
+			r.failures(io.err, terminal.For(io.err))
+			return encode(io.out, r)
+		}
+	}
+	switch format {
+	case "table":
+		return func(r *testReport, io streams) error { return writeTable(io.out, terminal.For(io.out), r) }, nil
+	case "junit":
+		return beside(writeJUnit), nil
+	case "json":
+		return beside(writeTestJSON), nil
+	}
+	return nil, fmt.Errorf("--output %q: the formats are table, junit and json", format)
 }
 
 // writeTable writes a line for each test, and below one that failed what differs.

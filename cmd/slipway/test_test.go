@@ -187,6 +187,7 @@ func TestWhichTestsRun(t *testing.T) {
 		"all, once":           {[]string{folder, file, filepath.Dir(folder)}, exitDenied, "1 passed, 1 failed"},
 		"none of that name":   {[]string{folder, "--run", "third"}, exitInvalid, `--run "third" matches none`},
 		"none there":          {[]string{testFolder(t, "")}, exitInvalid, "no file there ends in _test.yaml"},
+		"none in one of two":  {[]string{folder, testFolder(t, "")}, exitInvalid, "no file there ends in _test.yaml"},
 		"no such file":        {[]string{folder, "/nowhere_test.yaml"}, exitInvalid, "/nowhere_test.yaml"},
 		"no such pattern":     {[]string{folder, "--run", "("}, exitInvalid, `--run "("`},
 		"no such format":      {[]string{folder, "-o", "tap"}, exitInvalid, "table, junit and json"},
@@ -201,6 +202,40 @@ func TestWhichTestsRun(t *testing.T) {
 			assert.Contains(t, got.out+got.err, c.part)
 		})
 	}
+}
+
+func TestAServerIsTestedWherePolicyHasIt(t *testing.T) {
+	policies, err := filepath.Abs("testdata/own.yaml")
+	require.NoError(t, err)
+	folder := t.TempDir()
+	file := filepath.Join(folder, "own_test.yaml")
+	write(t, filepath.Join(folder, "guests.yaml"), `apiVersion: slipway.dev/v1alpha1
+kind: ClusterSpawnPolicy
+metadata: {name: guests}
+spec:
+  priority: 1
+  groups: [guests]
+  namespaceSelector: {matchExpressions: [{key: example.org/guests, operator: Exists}]}
+  launchers: [{serviceAccount: {namespace: jupyter, name: hub}, mayAssertGroups: ["*"]}]
+  defaults: {image: a, namespace: guests}
+`)
+	write(t, file, "policies: ["+policies+`, guests.yaml]
+tests:
+- {name: a namespace of the user's own, identity: {user: Alice, env: {A: b}}, expect: {pod: {metadata: {namespace: jupyter-alice---3bc51062}}, noClaim: true}}
+- name: the namespace of a team, with labels that it has
+  namespace: {labels: {example.org/team: a}}
+  identity: {user: bob, groups: [team-a]}
+  expect: {pod: {metadata: {namespace: team-a}}}
+- name: the namespace that a test names
+  namespace: {name: team-b, labels: {example.org/team: b}}
+  identity: {user: bob, groups: [team-a]}
+  expect: {denied: [{code: NameMismatch, field: metadata.namespace}]}
+- name: namespaces that policies don't agree on
+  identity: {hub: main, user: bob, groups: [team-a, guests]}
+  expect: {denied: [{code: NameMismatch, field: metadata.namespace, message: "don't agree on the namespace"}]}
+`)
+	got := slipway(t, "", "test", file)
+	assert.Equal(t, exitGood, got.code, got.out)
 }
 
 // A hub is limited in what it may say of a user, also where a test or command line names no account.

@@ -45,6 +45,10 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, seen *seen) *Pro
 	switch {
 	case errors.Is(err, ErrUnauthenticated):
 		return problem(http.StatusUnauthorized, CodeUnauthenticated, err.Error()+" for the audience "+Audience).with("WWW-Authenticate", "Bearer")
+	case errors.Is(err, ErrNotListed):
+		return problem(http.StatusForbidden, CodeHubNotAllowed, err.Error())
+	case errors.Is(err, ErrBusy):
+		return problem(http.StatusTooManyRequests, CodeTooManyRequests, err.Error()).later(soon)
 	case err != nil:
 		h.log.Error(err, "can't find out who asks")
 		return problem(http.StatusServiceUnavailable, CodeClusterUnavailable, "can't find out who asks: "+err.Error()).later(soon)

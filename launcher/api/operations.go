@@ -82,15 +82,15 @@ var problems = map[int]string{
 	http.StatusForbidden:           "The caller doesn't speak for this hub (HubNotAllowed).",
 	http.StatusNotFound:            "The API has no such path (NoSuchPath), as where a name in it is empty.",
 	http.StatusUnprocessableEntity: "The request isn't what this description allows (Invalid).",
+	http.StatusTooManyRequests:     "The API server has enough to do, or is being asked about too many new tokens (TooManyRequests).",
 	http.StatusInternalServerError: "The launcher's own failure (InternalError).",
 	http.StatusServiceUnavailable:  "The API server can't be reached (ClusterUnavailable), or the launcher doesn't know the servers yet (NotReady).",
 }
 
 // asking are those of operations that ask the API server, beside problems.
 var asking = map[int]string{
-	http.StatusConflict:        "It can't be done as things are (StartFailed), or not at this moment (PolicyChanged, Conflict; retryable).",
-	http.StatusTooManyRequests: "The API server has enough to do (TooManyRequests).",
-	http.StatusGatewayTimeout:  "Time was over (Timeout).",
+	http.StatusConflict:       "It can't be done as things are (StartFailed), or not at this moment (PolicyChanged, Conflict; retryable).",
+	http.StatusGatewayTimeout: "Time was over (Timeout).",
 }
 
 // operation describes an operation with all that it may answer.

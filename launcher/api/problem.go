@@ -39,7 +39,7 @@ const (
 	CodeUnsupportedMediaType = "UnsupportedMediaType"
 	// CodeInvalid: what the request says isn't what the description allows.
 	CodeInvalid = "Invalid"
-	// CodeTooManyRequests: the API server has enough to do.
+	// CodeTooManyRequests: the API server has enough to do, or is being asked about too many new tokens.
 	CodeTooManyRequests = "TooManyRequests"
 	// CodeInternal: the launcher's own failure, which its log explains.
 	CodeInternal = "InternalError"

@@ -108,7 +108,7 @@ func (c *converter) elsewhere(given map[string]any) {
 		at, v := c.origin(name), given[name]
 		o, has := elsewhere[name]
 		if !has {
-			c.find(Warning, at, "KubeSpawner has no such trait: it logs a warning and goes on", "it is left out"+didYouMean(name))
+			c.find(Warning, at, "KubeSpawner has no such trait: it logs a warning and goes on", "it is left out"+DidYouMean(name))
 			continue
 		}
 		c.report(o, v, at)
@@ -192,9 +192,9 @@ func (c *converter) attribute(name string, v any, at string) (string, bool) {
 	case now == "profile_list", now == "env_keep", now == "delete_pvc":
 		c.find(Unmapped, at, "can't be set for one profile", "set it for all")
 	case isMap:
-		c.refusef(at, "KubeSpawner has no such trait, and fails to start a server with it%s", didYouMean(name))
+		c.refusef(at, "KubeSpawner has no such trait, and fails to start a server with it%s", DidYouMean(name))
 	default:
-		c.find(Warning, at, "KubeSpawner has no such trait and does nothing with it", "it is left out"+didYouMean(name))
+		c.find(Warning, at, "KubeSpawner has no such trait and does nothing with it", "it is left out"+DidYouMean(name))
 	}
 	return now, false
 }
@@ -237,8 +237,8 @@ func falsy(v any) bool {
 	return empty(v)
 }
 
-// didYouMean names the trait that is nearest to a misspelt one.
-func didYouMean(name string) string {
+// DidYouMean names the trait that is nearest to a misspelt one.
+func DidYouMean(name string) string {
 	best, distance := "", 4
 	for _, known := range slices.Sorted(maps.Keys(traitByName)) {
 		if d := editDistance(name, known); d < distance {

@@ -27,8 +27,10 @@ type SpawnPolicy struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
+	// Spec is what the policy says.
 	// +required
 	Spec SpawnPolicySpec `json:"spec"`
+	// Status is how it fares, written by the webhook.
 	// +optional
 	Status SpawnPolicyStatus `json:"status,omitempty"`
 }
@@ -61,8 +63,10 @@ type ClusterSpawnPolicy struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
+	// Spec is what the policy says.
 	// +required
 	Spec SpawnPolicySpec `json:"spec"`
+	// Status is how it fares, written by the webhook.
 	// +optional
 	Status SpawnPolicyStatus `json:"status,omitempty"`
 }
@@ -214,9 +218,12 @@ type SkeletonMode string
 
 // The skeleton modes, strictest first.
 const (
+	// SkeletonStrict denies a skeleton that carries anything else.
 	SkeletonStrict SkeletonMode = "Strict"
-	SkeletonStrip  SkeletonMode = "Strip"
-	SkeletonKeep   SkeletonMode = "Keep"
+	// SkeletonStrip drops the rest, with a warning that names it.
+	SkeletonStrip SkeletonMode = "Strip"
+	// SkeletonKeep starts from the pod as it was sent.
+	SkeletonKeep SkeletonMode = "Keep"
 )
 
 // Enforcement is how a policy acts.
@@ -226,8 +233,10 @@ type Enforcement string
 
 // The ways in which a policy acts.
 const (
+	// Enforce changes and denies.
 	Enforce Enforcement = "Enforce"
-	Audit   Enforcement = "Audit"
+	// Audit only reports what the policy would have changed or denied.
+	Audit Enforcement = "Audit"
 )
 
 // AdoptClaims says which existing claims may become a user's home.
@@ -237,20 +246,25 @@ type AdoptClaims string
 
 // What may be adopted, strictest first.
 const (
-	AdoptNever      AdoptClaims = "Never"
+	// AdoptNever takes those with the hub's label alone.
+	AdoptNever AdoptClaims = "Never"
+	// AdoptUnlabelled takes also those that carry no hub label: anybody who may create claims can write whose they are.
 	AdoptUnlabelled AdoptClaims = "Unlabelled"
 )
 
 // MatchCondition is a named CEL expression that gives a bool.
 type MatchCondition struct {
+	// Name says in messages which condition is meant.
 	// +kubebuilder:validation:MinLength=1
 	Name string `json:"name"`
+	// Expression is CEL that gives a bool.
 	// +kubebuilder:validation:MinLength=1
 	Expression string `json:"expression"`
 }
 
 // Launcher is an account that may create skeletons, and the bounds of what it may assert.
 type Launcher struct {
+	// ServiceAccount is the account.
 	ServiceAccount ServiceAccountRef `json:"serviceAccount"`
 
 	// Hubs that it may launch for. Empty: any.
@@ -272,8 +286,10 @@ type Launcher struct {
 
 // ServiceAccountRef names a service account.
 type ServiceAccountRef struct {
+	// Namespace of the account.
 	// +kubebuilder:validation:MinLength=1
 	Namespace string `json:"namespace"`
+	// Name of the account.
 	// +kubebuilder:validation:MinLength=1
 	Name string `json:"name"`
 }
@@ -285,13 +301,17 @@ type AdditionsMode string
 
 // What may be added after the webhook, strictest last.
 const (
-	AdditionsAllow  AdditionsMode = "Allow"
+	// AdditionsAllow lets everything be added that what is enforced and constraints leave free.
+	AdditionsAllow AdditionsMode = "Allow"
+	// AdditionsListed lets only what names lists be added.
 	AdditionsListed AdditionsMode = "Listed"
-	AdditionsDeny   AdditionsMode = "Deny"
+	// AdditionsDeny lets nothing be added.
+	AdditionsDeny AdditionsMode = "Deny"
 )
 
 // Additions says what other webhooks may add to a fitted pod.
 type Additions struct {
+	// Mode says whether all, those listed or none may be added.
 	Mode AdditionsMode `json:"mode"`
 	// Names of containers, volumes, labels and annotations that may be added; with mode Listed.
 	// +optional
@@ -317,8 +337,10 @@ type Profile struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	Slug string `json:"slug"`
+	// DisplayName is what a form shows. Empty: the slug.
 	// +optional
 	DisplayName string `json:"displayName,omitempty"`
+	// Description that a form shows below it.
 	// +optional
 	Description string `json:"description,omitempty"`
 	// Default: used when the user chose none. Where no profile says so, the first in order is the default.
@@ -344,52 +366,83 @@ type Profile struct {
 
 // ProfileOption is one question of a profile.
 type ProfileOption struct {
-	Name        string `json:"name"`
+	// Name by which it is answered.
+	Name string `json:"name"`
+	// DisplayName is what a form shows. Empty: the name.
+	// +optional
 	DisplayName string `json:"displayName,omitempty"`
 	// Choices is a list of ProfileChoice, or a map of them by name, which is then ordered by name. The first
 	// is the default where none says so.
+	// +optional
 	Choices *apiextensionsv1.JSON `json:"choices,omitempty"`
 	// UnlistedChoice lets the user type a value. Unset: not allowed.
+	// +optional
 	UnlistedChoice *UnlistedChoice `json:"unlistedChoice,omitempty"`
 }
 
 // ProfileChoice is one answer to a ProfileOption.
 type ProfileChoice struct {
-	Name          string    `json:"name"`
-	DisplayName   string    `json:"displayName,omitempty"`
-	Default       bool      `json:"default,omitempty"`
-	AllowedGroups []string  `json:"allowedGroups,omitempty"`
-	AllowedUsers  []string  `json:"allowedUsers,omitempty"`
-	Settings      *Settings `json:"settings,omitempty"`
+	// Name by which it is chosen.
+	Name string `json:"name"`
+	// DisplayName is what a form shows. Empty: the name.
+	// +optional
+	DisplayName string `json:"displayName,omitempty"`
+	// Default: used when the user chose none.
+	// +optional
+	Default bool `json:"default,omitempty"`
+	// AllowedGroups: a user in any of them may choose it. Empty together with allowedUsers: everybody.
+	// +optional
+	AllowedGroups []string `json:"allowedGroups,omitempty"`
+	// AllowedUsers may choose it; * stands for any characters.
+	// +optional
+	AllowedUsers []string `json:"allowedUsers,omitempty"`
+	// Settings are merged over the profile's, in the order of the options.
+	// +optional
+	Settings *Settings `json:"settings,omitempty"`
 }
 
 // UnlistedChoice is an answer that the user types.
 type UnlistedChoice struct {
-	DisplayName          string `json:"displayName,omitempty"`
+	// DisplayName is what a form shows beside the field.
+	// +optional
+	DisplayName string `json:"displayName,omitempty"`
+	// DisplayNameInChoices is what a form shows among the choices.
+	// +optional
 	DisplayNameInChoices string `json:"displayNameInChoices,omitempty"`
 	// ValidationRegex must match the whole value (RE2 syntax). Empty: any value.
-	ValidationRegex   string `json:"validationRegex,omitempty"`
+	// +optional
+	ValidationRegex string `json:"validationRegex,omitempty"`
+	// ValidationMessage is what a user reads whose value doesn't match.
+	// +optional
 	ValidationMessage string `json:"validationMessage,omitempty"`
-	// AllowedGroups and AllowedUsers: who may type a value. Empty: everybody.
+	// AllowedGroups: a user in any of them may type a value. Empty together with allowedUsers: everybody.
+	// +optional
 	AllowedGroups []string `json:"allowedGroups,omitempty"`
-	AllowedUsers  []string `json:"allowedUsers,omitempty"`
+	// AllowedUsers may type a value; * stands for any characters.
+	// +optional
+	AllowedUsers []string `json:"allowedUsers,omitempty"`
 	// Settings is a Settings block, where {value} in a string stands for what the user typed; so it is read
 	// when a value is there.
+	// +optional
 	Settings *apiextensionsv1.JSON `json:"settings,omitempty"`
 }
 
 // Mutation changes the built pod; the form is that of MutatingAdmissionPolicy.
 type Mutation struct {
+	// PatchType says what the expression gives: JSONPatch operations, or an ApplyConfiguration.
 	// +kubebuilder:validation:Enum=JSONPatch;ApplyConfiguration
 	PatchType string `json:"patchType"`
+	// Expression is CEL that gives a list of JSONPatch, or an Object.
 	// +kubebuilder:validation:MinLength=1
 	Expression string `json:"expression"`
 }
 
 // Validation denies the final pod when its expression is false; the form is that of ValidatingAdmissionPolicy.
 type Validation struct {
+	// Expression is CEL that gives a bool.
 	// +kubebuilder:validation:MinLength=1
 	Expression string `json:"expression"`
+	// Message is what a denied user reads. Empty: one that quotes the expression.
 	// +optional
 	Message string `json:"message,omitempty"`
 	// MessageExpression is CEL that gives the message, in one line of text; where it gives none, Message is said.
@@ -399,17 +452,22 @@ type Validation struct {
 
 // Constraints bound the final pod.
 type Constraints struct {
+	// MemLimit bounds the sum of memory limits.
 	// +optional
 	MemLimit *Bound `json:"memLimit,omitempty"`
+	// MemGuarantee bounds the sum of memory requests.
 	// +optional
 	MemGuarantee *Bound `json:"memGuarantee,omitempty"`
+	// CPULimit bounds the sum of CPU limits.
 	// +optional
 	CPULimit *Bound `json:"cpuLimit,omitempty"`
+	// CPUGuarantee bounds the sum of CPU requests.
 	// +optional
 	CPUGuarantee *Bound `json:"cpuGuarantee,omitempty"`
 	// ExtraResourceLimits bound extended resources, and ephemeral-storage, by name.
 	// +optional
 	ExtraResourceLimits map[string]Bound `json:"extraResourceLimits,omitempty"`
+	// Image says which images are allowed. Absent: any.
 	// +optional
 	Image *ImageRule `json:"image,omitempty"`
 	// PodSecurity is the Pod Security Standard that the final pod must meet, latest version.
@@ -420,6 +478,7 @@ type Constraints struct {
 // Bound is a maximum for the pod's effective total, init containers as the scheduler counts them. A container
 // without a limit on cpu, memory or ephemeral-storage violates it; without one on an extended resource it uses none.
 type Bound struct {
+	// Max is the most that is allowed; what is equal is.
 	// +required
 	Max *resource.Quantity `json:"max"`
 }
@@ -470,6 +529,8 @@ type SpawnPolicyStatus struct {
 	// ObservedGeneration is the generation that the conditions speak of.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// Conditions: Ready, that pods can be fitted by the policy as it is written, where False the pods that it matches are denied;
+	// Enforced, that no replica of the webhook answers by an older generation of it.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

@@ -24,6 +24,7 @@ type Server struct {
 	// Image of the notebook container.
 	// +optional
 	Image *string `json:"image,omitzero"`
+	// ImagePullPolicy of the notebook container. Absent: Kubernetes' own, which goes by the image's tag.
 	// +optional
 	// +kubebuilder:validation:Enum=Always;IfNotPresent;Never
 	ImagePullPolicy *corev1.PullPolicy `json:"imagePullPolicy,omitzero"`
@@ -70,12 +71,16 @@ type Server struct {
 	// +kubebuilder:pruning:PreserveUnknownFields
 	Environment *apiextensionsv1.JSON `json:"environment,omitzero"`
 
+	// MemLimit is the notebook container's memory limit.
 	// +optional
 	MemLimit *resource.Quantity `json:"memLimit,omitzero"`
+	// MemGuarantee is the notebook container's memory request.
 	// +optional
 	MemGuarantee *resource.Quantity `json:"memGuarantee,omitzero"`
+	// CPULimit is the notebook container's CPU limit.
 	// +optional
 	CPULimit *resource.Quantity `json:"cpuLimit,omitzero"`
+	// CPUGuarantee is the notebook container's CPU request.
 	// +optional
 	CPUGuarantee *resource.Quantity `json:"cpuGuarantee,omitzero"`
 	// ExtraResourceLimits are merged over the limits of the notebook container.
@@ -120,6 +125,7 @@ type Server struct {
 	// ServiceAccount of the pod; a template. Without one, and without automountServiceAccountToken, no token is mounted.
 	// +optional
 	ServiceAccount *string `json:"serviceAccount,omitzero"`
+	// AutomountServiceAccountToken says whether the service account's token is mounted. Absent: only where serviceAccount is given.
 	// +optional
 	AutomountServiceAccountToken *bool `json:"automountServiceAccountToken,omitzero"`
 
@@ -159,6 +165,7 @@ type Server struct {
 	// +kubebuilder:pruning:PreserveUnknownFields
 	ExtraPodConfig *apiextensionsv1.JSON `json:"extraPodConfig,omitzero"`
 
+	// NodeSelector of the pod: labels that its node has.
 	// +optional
 	NodeSelector map[string]string `json:"nodeSelector,omitzero"`
 	// Tolerations (Toleration), as a list or a map.
@@ -196,14 +203,17 @@ type Server struct {
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:pruning:PreserveUnknownFields
 	PodAntiAffinityRequired *apiextensionsv1.JSON `json:"podAntiAffinityRequired,omitzero"`
+	// SchedulerName is the scheduler that places the pod. Absent: the cluster's default one.
 	// +optional
 	SchedulerName *string `json:"schedulerName,omitzero"`
+	// PriorityClassName of the pod, which is to exist. Absent: the cluster's default class, if there is one.
 	// +optional
 	PriorityClassName *string `json:"priorityClassName,omitzero"`
 
 	// StoragePVCEnsure: a home claim is made, unless it exists, for a pod with a volume that names it, as {pvc_name}.
 	// +optional
 	StoragePVCEnsure *bool `json:"storagePvcEnsure,omitzero"`
+	// StorageCapacity that the home claim asks for. Needed where one is made.
 	// +optional
 	StorageCapacity *resource.Quantity `json:"storageCapacity,omitzero"`
 	// StorageClass of the claim; "" switches dynamic provisioning off. Absent: the cluster's default.
@@ -218,8 +228,10 @@ type Server struct {
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:pruning:PreserveUnknownFields
 	StorageSelector *apiextensionsv1.JSON `json:"storageSelector,omitzero"`
+	// StorageExtraLabels of the home claim; templates.
 	// +optional
 	StorageExtraLabels map[string]string `json:"storageExtraLabels,omitzero"`
+	// StorageExtraAnnotations of the home claim; templates.
 	// +optional
 	StorageExtraAnnotations map[string]string `json:"storageExtraAnnotations,omitzero"`
 	// Claims are more claims of the server beside its home, by a name for each: a claim is made for a pod with a volume
@@ -272,8 +284,10 @@ type Server struct {
 	// UserNamespaceTemplate is that namespace's name. Default {hubnamespace}-{username}.
 	// +optional
 	UserNamespaceTemplate *string `json:"userNamespaceTemplate,omitzero"`
+	// UserNamespaceLabels are the labels with which that namespace is made; templates.
 	// +optional
 	UserNamespaceLabels map[string]string `json:"userNamespaceLabels,omitzero"`
+	// UserNamespaceAnnotations are the annotations with which that namespace is made; templates.
 	// +optional
 	UserNamespaceAnnotations map[string]string `json:"userNamespaceAnnotations,omitzero"`
 
@@ -297,6 +311,7 @@ type Claim struct {
 	// NameTemplate is the claim's name; a template. Default NAME-{user_server}, with the claim's name in claims.
 	// +optional
 	NameTemplate *string `json:"nameTemplate,omitzero"`
+	// StorageCapacity that the claim asks for. Needed.
 	// +optional
 	StorageCapacity *resource.Quantity `json:"storageCapacity,omitzero"`
 	// StorageClass; "" switches dynamic provisioning off. Absent: the cluster's default.

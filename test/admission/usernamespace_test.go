@@ -21,15 +21,16 @@ import (
 // that another test has, and waits until the API server goes by it: until it refuses a namespace in its name, and no more for want of it.
 func (a *actors) userNamespaces(t *testing.T, blocks string) {
 	t.Helper()
-	hubs := "hubs: [main],"
-	if strings.Contains(blocks, "hubs: []") {
-		hubs = ""
-	}
+	a.userNamespacesFor(t, "hubs: [main]", blocks)
+}
+
+func (a *actors) userNamespacesFor(t *testing.T, whom, blocks string) {
+	t.Helper()
 	a.Put(t, "", fmt.Sprintf(`
 kind: ClusterSpawnPolicy
 metadata: {name: %s}
-spec: {%s namespaceSelector: {matchLabels: {kind: user}}, %s}
-`, world.UserNamespacePolicy, hubs, blocks))
+spec: {%s, namespaceSelector: {matchLabels: {kind: user}}, %s}
+`, world.UserNamespacePolicy, whom, blocks))
 	require.NoError(t, world.Eventually(t.Context(), func() error {
 		_, err := a.hub.CoreV1().Namespaces().Create(t.Context(), namespaceOf("no-such-name"), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 		if err == nil || !strings.Contains(err.Error(), "ClusterSpawnPolicy "+world.UserNamespacePolicy) {
@@ -60,15 +61,15 @@ func namespaceOf(name string, labels ...string) *corev1.Namespace {
 
 const (
 	// dictated are settings that a namespace jupyter-NAME is held to.
-	dictated = `defaults: {enableUserNamespaces: true, userNamespaceLabels: {kind: user, slipway.dev/governed: "true", owner: "{username}", course: "c.{username}", tier: research}},
-  enforced: {userNamespaceLabels: {tier: strict}, userNamespaceAnnotations: {example.org/quota: small, example.org/who: "{unescaped_username}", example.org/mail: '{{\E}}{unescaped_username}--{servername}'}}`
+	dictated = `defaults: {enableUserNamespaces: true, userNamespaceLabels: {kind: user, slipway.dev/governed: "true", owner: "of-{username}-here", tier: research}},
+  enforced: {userNamespaceLabels: {tier: strict}, userNamespaceAnnotations: {example.org/quota: small, example.org/who: "{unescaped_username}"}}`
 	onlyNames = `enforced: {enableUserNamespaces: true, userNamespaceTemplate: "%s"}`
 )
 
 // alicesNamespace is as the settings dictated have it.
 func alicesNamespace() *corev1.Namespace {
-	ns := namespaceOf("jupyter-alice", "kind", "user", "slipway.dev/governed", "true", "owner", "alice", "course", "c.alice", "tier", "strict")
-	ns.Annotations = map[string]string{"example.org/quota": "small", "example.org/who": "Alice", "example.org/mail": `{\E}Alice`}
+	ns := namespaceOf("jupyter-alice", "kind", "user", "slipway.dev/governed", "true", "owner", "of-alice-here", "tier", "strict")
+	ns.Annotations = map[string]string{"example.org/quota": "small", "example.org/who": "Alice"}
 	return ns
 }
 
@@ -81,23 +82,18 @@ func TestALauncherCreatesNamespacesAsPolicyDictates(t *testing.T) {
 		code   policy.Code // empty: it may
 		says   string
 	}{
-		"as it should be":       {func(*corev1.Namespace) {}, "", ""},
-		"another user's":        {func(ns *corev1.Namespace) { ns.Name = "jupyter-bob-example-org---fb5b3740" }, "", ""},
-		"another name":          {func(ns *corev1.Namespace) { ns.Name = "alice" }, policy.NameMismatch, "has userNamespaceTemplate {hubnamespace}-{username}, which doesn't give alice"},
-		"another hub's prefix":  {func(ns *corev1.Namespace) { ns.Name = "jupyterx-alice" }, policy.NameMismatch, "jupyterx-alice"},
-		"no user":               {func(ns *corev1.Namespace) { ns.Name = "jupyter" }, policy.NameMismatch, "jupyter"},
-		"a generated name":      {func(ns *corev1.Namespace) { ns.Name, ns.GenerateName = "", "kube-" }, policy.NameMismatch, "which doesn't give kube-"},
-		"a label less":          {func(ns *corev1.Namespace) { delete(ns.Labels, "owner") }, policy.LauncherNotAllowed, "lacks the key owner"},
-		"not governed":          {func(ns *corev1.Namespace) { delete(ns.Labels, "slipway.dev/governed") }, policy.LauncherNotAllowed, "lacks the key slipway.dev/governed"},
-		"governed but not so":   {func(ns *corev1.Namespace) { ns.Labels["slipway.dev/governed"] = "false" }, policy.LauncherNotAllowed, "slipway.dev/governed, or has it with another value"},
-		"a value of no user's":  {func(ns *corev1.Namespace) { ns.Labels["owner"] = "Platform_Team" }, policy.LauncherNotAllowed, "lacks the key owner"},
-		"beside a placeholder":  {func(ns *corev1.Namespace) { ns.Labels["course"] = "data-alice" }, policy.LauncherNotAllowed, "lacks the key course"},
-		"after a placeholder":   {func(ns *corev1.Namespace) { ns.Labels["course"] = "c.alice.x" }, policy.LauncherNotAllowed, "lacks the key course"},
-		"a dot is a dot":        {func(ns *corev1.Namespace) { ns.Labels["course"] = "c-alice" }, policy.LauncherNotAllowed, "lacks the key course"},
-		"of an unescaped name":  {func(ns *corev1.Namespace) { ns.Annotations["example.org/who"] = `<Älice> \\E.*` }, "", ""},
-		"without its beginning": {func(ns *corev1.Namespace) { ns.Annotations["example.org/mail"] = "Alice" }, policy.LauncherNotAllowed, "lacks the key example.org/mail"},
-		"another hub":           {func(ns *corev1.Namespace) { ns.Labels[policy.LabelHub] = "other" }, policy.LauncherNotAllowed, "isn't for hub other"},
-		"a weaker value":        {func(ns *corev1.Namespace) { ns.Labels["tier"] = "research" }, policy.LauncherNotAllowed, "lacks the key tier"},
+		"as it should be":               {func(*corev1.Namespace) {}, "", ""},
+		"another user's":                {func(ns *corev1.Namespace) { ns.Name = "jupyter-bob-example-org---fb5b3740" }, "", ""},
+		"another name":                  {func(ns *corev1.Namespace) { ns.Name = "alice" }, policy.NameMismatch, "has userNamespaceTemplate {hubnamespace}-{username}, which doesn't give alice"},
+		"another hub's prefix":          {func(ns *corev1.Namespace) { ns.Name = "jupyterx-alice" }, policy.NameMismatch, "jupyterx-alice"},
+		"no user":                       {func(ns *corev1.Namespace) { ns.Name = "jupyter" }, policy.NameMismatch, "jupyter"},
+		"a generated name":              {func(ns *corev1.Namespace) { ns.Name, ns.GenerateName = "", "kube-" }, policy.NameMismatch, "which doesn't give kube-"},
+		"a label less":                  {func(ns *corev1.Namespace) { delete(ns.Labels, "owner") }, policy.LauncherNotAllowed, "lacks the key owner"},
+		"a templated label's beginning": {func(ns *corev1.Namespace) { ns.Labels["owner"] = "alice-here" }, policy.LauncherNotAllowed, "lacks the key owner"},
+		"a templated label's end":       {func(ns *corev1.Namespace) { ns.Labels["owner"] = "of-alice" }, policy.LauncherNotAllowed, "lacks the key owner"},
+		"not governed":                  {func(ns *corev1.Namespace) { delete(ns.Labels, "slipway.dev/governed") }, policy.LauncherNotAllowed, "lacks the key slipway.dev/governed"},
+		"governed but not so":           {func(ns *corev1.Namespace) { ns.Labels["slipway.dev/governed"] = "false" }, policy.LauncherNotAllowed, "slipway.dev/governed, or has it with another value"},
+		"a weaker value":                {func(ns *corev1.Namespace) { ns.Labels["tier"] = "research" }, policy.LauncherNotAllowed, "lacks the key tier"},
 		"a label more": {func(ns *corev1.Namespace) { ns.Labels["pod-security.kubernetes.io/enforce"] = "privileged" }, policy.LauncherNotAllowed,
 			"has the key pod-security.kubernetes.io/enforce, which isn't among the userNamespaceLabels"},
 		"an annotation less": {func(ns *corev1.Namespace) { ns.Annotations = nil }, policy.LauncherNotAllowed, "lacks the key example.org/"},
@@ -134,6 +130,21 @@ func TestALauncherCreatesNamespacesAsPolicyDictates(t *testing.T) {
 	})
 }
 
+// A policy for every hub can still say which hubs an account launches for.
+func TestALauncherCreatesNamespacesOfItsOwnHubsAlone(t *testing.T) {
+	a := forTest(t)
+	a.userNamespacesFor(t, `launchers: [{serviceAccount: {namespace: jupyter, name: hub}, hubs: [main]}, {serviceAccount: {namespace: jupyter, name: other}}]`, dictated)
+	a.closeGate(t)
+	create := func(hub string) error {
+		ns := alicesNamespace()
+		ns.Name, ns.Labels["owner"], ns.Labels[policy.LabelHub] = "jupyter-carol", "of-carol-here", hub
+		_, err := a.hub.CoreV1().Namespaces().Create(t.Context(), ns, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		return err
+	}
+	require.NoError(t, create("main"))
+	requireDenied(t, create("second"), policy.LauncherNotAllowed, "among the launchers of hub second")
+}
+
 func TestNamesOfNamespacesFollowTheTemplate(t *testing.T) {
 	a := forTest(t)
 	for template, names := range map[string]map[string]bool{
@@ -159,31 +170,6 @@ func TestNamesOfNamespacesFollowTheTemplate(t *testing.T) {
 					requireDenied(t, err, policy.NameMismatch, name)
 				}
 			}
-		})
-	}
-}
-
-// Where the policy is for every hub, its launchers say whose each is.
-func TestALauncherNamesItsOwnHubsInANamespace(t *testing.T) {
-	a := forTest(t)
-	for name, c := range map[string]struct{ launchers, hub, says string }{
-		"nobody is named":       {"", "other", ""},
-		"for every hub":         {"launchers: [{serviceAccount: {namespace: jupyter, name: hub}}], ", "other", ""},
-		"for its own":           {"launchers: [{serviceAccount: {namespace: jupyter, name: hub}, hubs: [main]}], ", "main", ""},
-		"for another":           {"launchers: [{serviceAccount: {namespace: jupyter, name: hub}, hubs: [main]}], ", "other", "for hub other; see its launchers"},
-		"another account's hub": {"launchers: [{serviceAccount: {namespace: jupyter, name: two}, hubs: [other]}, {serviceAccount: {namespace: jupyter, name: hub}, hubs: [main]}], ", "other", "for hub other; see its launchers"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			a.userNamespaces(t, c.launchers+"hubs: [], "+fmt.Sprintf(onlyNames, "{hubnamespace}-{username}"))
-			a.closeGate(t)
-			ns := namespaceOf("jupyter-bob")
-			ns.Labels[policy.LabelHub] = c.hub
-			_, err := a.hub.CoreV1().Namespaces().Create(t.Context(), ns, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
-			if c.says == "" {
-				assert.NoError(t, err)
-				return
-			}
-			requireDenied(t, err, policy.LauncherNotAllowed, c.says)
 		})
 	}
 }

@@ -27,16 +27,17 @@ import (
 func TestTheLauncherIsReadyWithItsRightsAlone(t *testing.T) {
 	w := world.ForTest(t)
 	ns := w.Namespace(t)
-	l := startLauncher(t, accountFile(t, w, ns, "launcher"), "--namespace", ns, "--socket", filepath.Join(t.TempDir(), "s"), "--hub", "main")
+	l := startLauncher(t, accountFile(t, w, ns, "launcher"), "--namespace", ns, "--socket", filepath.Join(t.TempDir(), "s"), "--hub", "main",
+		"--pod-logs", "--user-namespaces")
 	policies := rbacv1.PolicyRule{
 		APIGroups: []string{v1alpha1.GroupVersion.Group}, Resources: []string{"spawnpolicies", "clusterspawnpolicies"}, Verbs: []string{"list"},
 	}
-	missing := "this account may not create pods, get pods, list pods, watch pods, delete pods, create secrets, watch spawnpolicies in namespace " + ns
+	missing := "this account may not create pods, get pods, list pods, watch pods, delete pods, create secrets, watch spawnpolicies, get pods/log in namespace " + ns
 	said := awaitLine(t, l.log, "not ready")
 	assert.Contains(t, said, missing)
 	assert.Contains(t, said, "list SpawnPolicy objects in namespace "+ns)
 	assert.Contains(t, said, "list ClusterSpawnPolicy objects in every namespace")
-	assert.Contains(t, said, "watch clusterspawnpolicies in every namespace")
+	assert.Contains(t, said, "watch clusterspawnpolicies, create namespaces in every namespace")
 	assert.NotContains(t, said, "tokenreviews", "nobody comes in by token")
 	assert.Equal(t, http.StatusInternalServerError, statusAt(t, l.health, "readyz"))
 	assert.Equal(t, http.StatusOK, statusAt(t, l.health, "healthz"))

@@ -2,7 +2,6 @@ package bypass
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -341,22 +340,6 @@ var confusedDeputy = []attempt{
 		_, err := forger.CoreV1().PersistentVolumeClaims(ns).Create(t.Context(), claim("planted", nil, map[string]string{policy.AnnotationUsername: "alice"}), metav1.CreateOptions{})
 		require.NoError(t, err)
 		assert.Equal(t, "claim-alice", running(t, w, ns).Spec.Volumes[0].PersistentVolumeClaim.ClaimName)
-	}},
-	{"a claim planted under the name that the template gives", func(t *testing.T, w *world.World) {
-		for _, annotations := range []map[string]string{nil, {policy.AnnotationUsername: "alice"}} {
-			ns := place(t, w, fmt.Sprintf(home, "claim-{username}"), sized)
-			forger := account(t, w, "jupyter", "claims-"+ns, append(podRights, claimRights...))
-			_, err := forger.CoreV1().PersistentVolumeClaims(ns).Create(t.Context(), claim("claim-alice", nil, annotations), metav1.CreateOptions{})
-			require.NoError(t, err)
-			var launched error
-			require.NoError(t, world.Eventually(t.Context(), func() error { // a replica takes a moment to hear of it
-				if _, launched = launcher.Launch(t.Context(), w.Hub, world.Alice, ns, launcher.Options{DryRun: true}); launched == nil {
-					return errors.New("it isn't heard of yet")
-				}
-				return nil
-			}))
-			denied(t, launched, policy.IdentityConflict)
-		}
 	}},
 	{"a claim planted with the hub's label too", func(t *testing.T, w *world.World) {
 		ns := place(t, w)

@@ -116,7 +116,7 @@ func (p *people) start(ctx context.Context, user string) error {
 	return err
 }
 
-// stop asks for the end of the server until the hub says that it is gone.
+// stop asks for the end of the server until the hub says that it is gone. One that is gone before was lost.
 func (p *people) stop(ctx context.Context, user string) error {
 	asked := 0
 	err := await(ctx, "stop the server of "+user, func(ctx context.Context) (bool, error) {
@@ -125,6 +125,9 @@ func (p *people) stop(ctx context.Context, user string) error {
 		case err != nil:
 			return false, err
 		case s == nil:
+			if asked == 0 {
+				p.lose(user + ": the hub has no server to stop")
+			}
 			return true, nil
 		case s.Pending != "":
 			return false, nil
@@ -174,10 +177,17 @@ func (p *people) forget(user string) {
 func (p *people) look(ctx context.Context, user string) {
 	uid, err := p.pod(ctx, user)
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if err != nil || uid != p.stays[user] {
-		p.lost = append(p.lost, fmt.Sprintf("%s: pod %s, then %s (%v)", user, p.stays[user], uid, err))
+	was := p.stays[user]
+	p.mu.Unlock()
+	if err != nil || uid != was {
+		p.lose(fmt.Sprintf("%s: pod %s, then %s (%v)", user, was, uid, err))
 	}
+}
+
+func (p *people) lose(what string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lost = append(p.lost, what)
 }
 
 // join makes the users in the hub.

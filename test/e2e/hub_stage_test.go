@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -189,6 +191,24 @@ func (h *jupyterHub) pods(t *testing.T) map[string]string {
 		uids[pod.Name] = string(pod.UID)
 	}
 	return uids
+}
+
+// stopAndStart has a user stop his server and start it again, which is another pod of the same name, and touches nobody else's.
+func (h *jupyterHub) stopAndStart(t *testing.T, user string, choice step) {
+	t.Helper()
+	pod := "jupyter-" + user
+	before := h.pods(t)
+	require.Contains(t, before, pod)
+	h.do(t, user, "stop", nil)
+	stopped := maps.Clone(before)
+	delete(stopped, pod)
+	assert.Equal(t, stopped, h.pods(t))
+	require.Empty(t, h.do(t, user, "start", choice).Refused)
+	after := h.pods(t)
+	require.Contains(t, after, pod)
+	assert.NotEqual(t, before[pod], after[pod], "the pod's uid: it wasn't started again")
+	delete(after, pod)
+	assert.Equal(t, stopped, after)
 }
 
 // tellAboutHub shows what a failure is understood by.

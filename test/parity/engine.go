@@ -60,7 +60,9 @@ func FitPolicy(c Case, answer Answer, imported *v1alpha1.SpawnPolicy, beside ...
 	if err != nil {
 		return Fitted{}, fmt.Errorf("read the policies back: %w", err)
 	}
-	result, err := policy.Compile(policies).Apply(c.input(imported.Namespace, answer.HubEnv))
+	in := c.input(imported.Namespace, answer.HubEnv)
+	in.Provenance = true
+	result, err := policy.Compile(policies).Apply(in)
 	if err != nil {
 		return Fitted{}, fmt.Errorf("apply the policy: %w", err)
 	}
@@ -78,6 +80,9 @@ func fitted(result policy.Result) (Fitted, error) {
 	if result.Pod == nil {
 		return Fitted{}, errors.New("the engine gave neither a pod nor a reason")
 	}
+	if path := unblamed(&result); path != "" {
+		return Fitted{}, errors.New("the engine doesn't say who set " + path)
+	}
 	var err error
 	if f.Pod, err = json.Marshal(result.Pod); err != nil {
 		return Fitted{}, fmt.Errorf("write the pod: %w", err)
@@ -89,6 +94,16 @@ func fitted(result policy.Result) (Fitted, error) {
 		return Fitted{}, fmt.Errorf("write the claim: %w", err)
 	}
 	return f, nil
+}
+
+// unblamed is the first field without anybody who set it; "" where there is none.
+func unblamed(r *policy.Result) string {
+	for i := range r.Fields {
+		if by := &r.Fields[i].By; by.Layer == "" || by.Policy != nil && by.Path == "" {
+			return r.Fields[i].Path
+		}
+	}
+	return ""
 }
 
 func (c Case) hubNamespace() string { return cmp.Or(c.HubNamespace, "default") }

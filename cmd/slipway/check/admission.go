@@ -55,8 +55,8 @@ var admissionPolicies = []admissionPolicy{
 		open: "a hub that was broken into can create any Secret that its account may create",
 	},
 	{
-		name: "slipway-launchers", covers: []string{"CREATE pods", "CREATE pods/binding", "CREATE bindings"},
-		open: "a hub that was broken into can create pods that no policy sees",
+		name: "slipway-launchers", covers: []string{"CREATE pods", "DELETE pods", "CREATE pods/binding", "CREATE bindings"},
+		open: "a hub that was broken into can create pods that no policy sees, and delete pods that aren't servers",
 	},
 	{
 		name: "slipway-mutating-configuration", covers: []string{"CREATE pods"}, param: webhook.ConfigurationName, guard: true,

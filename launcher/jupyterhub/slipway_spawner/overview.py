@@ -20,11 +20,11 @@ class Overview:
         self._taken = float("-inf")
         self._taking: asyncio.Future[None] | None = None
 
-    async def find(self, user: str, name: str) -> Server | None:
-        """Give a server, None where it has no pod.
+    async def find(self, user: str, name: str, uid: str = "") -> Server | None:
+        """Give a server, None where it has no pod; uid is that of the pod that is known, if one is.
 
-        That it's there may be a little old. That it isn't, or runs no more, is asked again for this one server: the
-        list may be older than its start.
+        That it's there may be a little old. That it isn't, runs no more, or has another pod, is asked again for this
+        one server: the list may be older than its start, and have the address of the pod before.
         """
         if asyncio.get_running_loop().time() - self._taken > MAX_AGE:
             if self._taking is None:
@@ -33,7 +33,7 @@ class Overview:
             # One who waits for it may be cancelled, and the others not.
             await asyncio.shield(self._taking)
         server = self._servers.get((user, name))
-        if server is None or server.ended:
+        if server is None or server.ended or (uid and server.uid != uid):
             server = await self._client.get(user, name)
         return server
 

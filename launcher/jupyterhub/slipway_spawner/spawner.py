@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -16,12 +16,14 @@ from traitlets import default
 
 from . import form, refusal, request
 from .answers import Offer, Server, Step
-from .client import LauncherClient, LauncherError
+from .client import LauncherClient, LauncherError, LauncherUnavailableError
 from .overview import Overview
 from .patience import persist
 from .progress import Progress
 from .settings import Settings
 from .state import State
+
+T = TypeVar("T")
 
 # Seconds for one request of a stop: the launcher answers when the server is gone, or after them.
 STOP_WAIT = 30
@@ -29,6 +31,11 @@ STOP_WAIT = 30
 EARLIER, AT_MOST = 0.1, 5.0
 # Seconds in which a server that KubeSpawner started has to answer for itself, and how often in a row it may fail to.
 PROBE_TIMEOUT, PROBES = 5, 3
+# Seconds for the stop after a start that failed since the launcher was away: it will hardly be there for the stop, and
+# the user has waited long enough. A pod that it made nevertheless is replaced by the next start.
+STOP_IN_TROUBLE = 20
+# Seconds in which the launcher has to take the wish that claims be deleted: somebody waits for it.
+DELETE_TIMEOUT = 20
 
 
 class SlipwaySpawner(Settings, Spawner):  # type: ignore[misc] # JupyterHub has no types
@@ -106,7 +113,7 @@ class SlipwaySpawner(Settings, Spawner):  # type: ignore[misc] # JupyterHub has 
         self._progress, self._trouble = Progress(), None
         patience = self.start_timeout - min(AT_MOST, self.start_timeout * EARLIER)
         try:
-            body = await self._request(patience)
+            body = await self._request()
             server = await asyncio.wait_for(self._run(body, patience), patience)
         except LauncherError as error:
             raise refusal.of(error) from error
@@ -117,7 +124,7 @@ class SlipwaySpawner(Settings, Spawner):  # type: ignore[misc] # JupyterHub has 
             self._progress.end()
         return server.url
 
-    async def _request(self, patience: float) -> dict[str, Any]:
+    async def _request(self) -> dict[str, Any]:
         profile, options = request.choice(self.user_options or {})
         annotations = self.user_annotations
         if callable(annotations):
@@ -132,19 +139,20 @@ class SlipwaySpawner(Settings, Spawner):  # type: ignore[misc] # JupyterHub has 
             "userAnnotations": {str(k): str(v) for k, v in (annotations or {}).items()},
             "env": request.environment(self.get_env()),
             "files": request.files(self.cert_paths),
-            "timeoutSeconds": max(1, int(patience)),
         }
         return {key: value for key, value in body.items() if value not in ("", {}, [])}
 
     async def _run(self, body: dict[str, Any], patience: float) -> Server:
         """Start the server and follow it until it runs."""
-        user, name = self.user.name, self.name
-        server: Server | None = await persist(
-            lambda: self.launcher.start(user, name, body, patience), self._wait_for_launcher
-        )
-        assert server is not None
-        self._state.started(server)
-        server = await persist(lambda: self._follow(body["startId"]), self._wait_for_launcher)
+        now = asyncio.get_running_loop().time
+        until = now() + patience
+
+        def ask() -> Awaitable[Server]:
+            left = max(1, until - now())
+            return self.launcher.start(self.user.name, self.name, {**body, "timeoutSeconds": int(left)}, left)
+
+        self._state.started(await self._persist(ask))
+        server = await self._persist(lambda: self._follow(body["startId"]))
         if server is None:
             raise refusal.refusal("The server was deleted while it started", reason="Deleted", status=500)
         if server.state != "Running":
@@ -155,15 +163,20 @@ class SlipwaySpawner(Settings, Spawner):  # type: ignore[misc] # JupyterHub has 
 
     async def _follow(self, start_id: str = "") -> Server | None:
         """Tell the steps of a start, of any if none is named, and give the server as it is after the last one."""
-        while True:
-            async with aclosing(self.launcher.progress(self.user.name, self.name, start_id)) as steps:
-                async for step in steps:
-                    self._trouble = None
-                    self._tell(step)
-                    if step.done:
-                        return step.server
-            # A launcher that is replaced ends its streams.
-            self._tell(Step(-1, "Reconnecting to the launcher", None, False, None))
+        async with aclosing(self.launcher.progress(self.user.name, self.name, start_id)) as steps:
+            async for step in steps:
+                self._trouble = None
+                self._tell(step)
+                if step.done:
+                    return step.server
+        # One that is replaced ends its streams, and may not have been left by the next connection yet.
+        raise LauncherUnavailableError("The launcher ended its answer before the server's start was over")
+
+    async def _persist(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask until there is an answer; then there is no trouble any more."""
+        answer = await persist(ask, self._wait_for_launcher)
+        self._trouble = None
+        return answer
 
     def _tell(self, step: Step) -> None:
         if self._progress:
@@ -201,10 +214,11 @@ class SlipwaySpawner(Settings, Spawner):  # type: ignore[misc] # JupyterHub has 
         if self._progress and not self._progress.ended:
             return None
         try:
-            server = await self._shared[1].find(self.user.name, self.name)
+            server = await self._shared[1].find(self.user.name, self.name, self._state.uid)
         except LauncherError as error:
             self.log.warning("Can't ask Slipway's launcher about %s: %s", self._log_name, error)
             return None if self.server else 0
+        self._trouble = None
         if server is None:
             return await self._poll_unseen()
         self._state.started(server)
@@ -266,7 +280,7 @@ class SlipwaySpawner(Settings, Spawner):  # type: ignore[misc] # JupyterHub has 
         try:
             server = await self.launcher.get(self.user.name, self.name)
             if server and server.state == "Pending":
-                server = await asyncio.wait_for(persist(self._follow, self._wait_for_launcher), self.start_timeout)
+                server = await asyncio.wait_for(self._persist(self._follow), self.start_timeout)
         except (LauncherError, asyncio.TimeoutError) as error:
             self.log.warning("Can't ask Slipway's launcher where %s is: %s", self._log_name, error)
             server = None
@@ -278,12 +292,13 @@ class SlipwaySpawner(Settings, Spawner):  # type: ignore[misc] # JupyterHub has 
     async def stop(self, now: bool = False) -> None:
         """Stop the server, and wait until its pod is gone."""
         grace = 0 if now else self.delete_grace_period
+        patience = min(self.start_timeout, STOP_IN_TROUBLE) if self._trouble else self.start_timeout
         try:
-            stopped = persist(lambda: self._stop(grace), self._wait_for_launcher)
-            await asyncio.wait_for(stopped, self.start_timeout)
+            await asyncio.wait_for(self._persist(lambda: self._stop(grace)), patience)
             await self._check_that_it_ends()
         except asyncio.TimeoutError as error:
-            raise self._not_stopped(refusal.outage(f"It didn't end within {self.start_timeout} seconds")) from error
+            late = refusal.outage(f"It didn't end within {patience} seconds")
+            raise self._not_stopped(refusal.of(self._trouble) if self._trouble else late) from error
         except LauncherError as error:
             raise self._not_stopped(refusal.of(error)) from error
 
@@ -309,9 +324,24 @@ class SlipwaySpawner(Settings, Spawner):  # type: ignore[misc] # JupyterHub has 
 
     async def delete_forever(self) -> None:
         """Ask for the deletion of the server's claims. The default server goes with its user, and so do all claims."""
-        claims = await self.launcher.delete_claims(self.user.name, self.name or None)
+        user, name = self.user.name, self.name or None
+        asked = self._persist(lambda: self.launcher.delete_claims(user, name))
+        try:
+            claims = await asyncio.wait_for(asked, DELETE_TIMEOUT)
+        except LauncherError as error:
+            raise self._not_deleted(refusal.of(error)) from error
+        except asyncio.TimeoutError as error:
+            late = refusal.outage(f"The launcher didn't answer within {DELETE_TIMEOUT} seconds")
+            raise self._not_deleted(refusal.of(self._trouble) if self._trouble else late) from error
         for claim in claims:
             self.log.info("Deletion of claim %s/%s of %s was requested", claim.namespace, claim.claim, self._log_name)
+
+    def _not_deleted(self, error: HTTPError) -> HTTPError:
+        # JupyterHub deletes the user or the server nevertheless, and nobody asks again.
+        self.log.error(
+            "The claims of %s stay; slipway list --orphans finds them: %s", self._log_name, refusal.sentence_of(error)
+        )
+        return error
 
     async def rename(self, old_name: str, new_name: str) -> None:
         """Refuse where a claim carries the old name: the server would find an empty home under the new one."""

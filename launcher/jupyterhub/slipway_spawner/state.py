@@ -29,6 +29,11 @@ class State:
         return f"{self.data.get('namespace', '')}/{name}" if name else ""
 
     @property
+    def uid(self) -> str:
+        """The uid of the pod that the launcher showed last; empty where it has shown none."""
+        return str(self.data.get(POD_UID, ""))
+
+    @property
     def foreign(self) -> bool:
         """Say whether it's KubeSpawner's, of a pod that the launcher has never shown us."""
         return bool(self.pod) and POD_UID not in self.data

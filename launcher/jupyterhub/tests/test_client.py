@@ -234,6 +234,14 @@ async def test_server_that_is_gone_from_the_list_is_asked_for_by_name(wire):
     assert (await overview.find("b", "")).exit_code == 3
 
 
+async def test_server_whose_pod_is_another_than_in_the_list_is_asked_for_by_name(wire):
+    wire.answers = [{"body": {"servers": [SERVER]}}, {"body": {**SERVER, "uid": "new"}}]
+    overview = Overview(wire.client)
+    assert (await overview.find("a", "", "u")).uid == "u"
+    # It was stopped and started after the list was made.
+    assert (await overview.find("a", "", "new")).uid == "new"
+
+
 async def test_poll_that_is_cancelled_takes_nobody_else_along(wire):
     wire.answers = [{"body": {"servers": [SERVER]}}]
     overview = Overview(wire.client)

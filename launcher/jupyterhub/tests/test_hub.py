@@ -6,26 +6,7 @@ import json
 
 from prometheus_client import REGISTRY
 from slipway_spawner.client import LauncherClient
-from world import HubProcess, api, person, until
-
-ALICE = "/users/alice"
-
-
-def spawner(hub, user, name=""):
-    return next(u for u in hub.users.values() if u.name == user).spawners[name]
-
-
-async def running(hub, user, name=""):
-    await until(lambda: spawner(hub, user, name).ready, f"{user}'s server")
-    return spawner(hub, user, name)
-
-
-async def start(hub, user, name="", options=None):
-    """Start a server over the REST API, as an administrator does."""
-    await api(hub, "POST", f"/users/{user}")
-    status, answer = await api(hub, "POST", f"/users/{user}/" + (f"servers/{name}" if name else "server"), options)
-    assert status in (201, 202), answer
-    return await running(hub, user, name)
+from world import ALICE, HubProcess, api, person, running, spawner, start, until
 
 
 def failures(reason):
@@ -189,6 +170,20 @@ async def test_pod_that_waits_too_long_fails_with_what_it_waits_for(open_hub):
         assert hub.tornado_application.settings["failure_count"] == 0
 
 
+async def test_server_that_is_started_anew_is_not_taken_for_the_one_before(hub, launcher, monkeypatch):
+    monkeypatch.setattr("slipway_spawner.overview.MAX_AGE", 600)
+    bob = await start(hub, "bob")
+    assert await bob.poll() is None
+    first = bob.get_state()["slipway_pod_uid"]
+    await bob.user.stop()
+    bob = await start(hub, "bob")
+    second = (await bob.launcher.get("bob", "")).uid
+    assert second != first
+    # Its address would be the former pod's, too.
+    assert await bob.poll() is None
+    assert bob.get_state()["slipway_pod_uid"] == second
+
+
 async def gone(server):
     return await server.launcher.get(server.user.name, server.name) is None
 
@@ -228,15 +223,6 @@ async def test_hub_is_restarted_with_servers_running_and_nothing_is_lost(open_hu
             assert await after.poll() is None
 
 
-async def test_hub_that_is_restarted_while_the_launcher_is_away_loses_nothing(open_hub, launcher):
-    async with open_hub() as hub:
-        await start(hub, "alice")
-    await launcher.stop()
-    async with open_hub() as hub:
-        assert spawner(hub, "alice").ready
-        assert await spawner(hub, "alice").poll() is None
-
-
 async def test_hub_that_is_killed_in_the_middle_of_a_start_finds_the_server(launcher, tmp_path):
     asked = LauncherClient(launcher.url, hub="main")
     hub = HubProcess(tmp_path, launcher.url)
@@ -272,32 +258,6 @@ async def test_url_of_a_server_that_is_starting_is_waited_for(hub, launcher):
     assert pending.state == "Pending"
     assert await bob.get_url() == first == f"http://127.0.0.1:{launcher.port}/user/bob/"
     assert (await bob.launcher.get("bob", "")).state == "Running"
-
-
-async def test_launcher_that_is_away_is_waited_for(hub, launcher):
-    await start(hub, "bob")
-    await launcher.stop()
-    assert await spawner(hub, "bob").poll() is None
-
-    hub.tornado_application.settings["slow_spawn_timeout"] = 0
-    status, _ = await api(hub, "POST", ALICE + "/server", {"profile": "small"})
-    assert status in (201, 202)
-    await until(lambda: spawner(hub, "alice")._trouble, "the first try")
-    await launcher.start()
-    await running(hub, "alice")
-
-
-async def test_start_without_a_launcher_fails_in_time_and_counts(open_hub, launcher):
-    await launcher.stop()
-    async with open_hub(Spawner={"start_timeout": 1}) as hub, person(hub, "alice") as alice:
-        status, page = await alice.open("/spawn")
-        assert status == 503
-        assert "The launcher can&#39;t be reached" in page
-
-        status, answer = await api(hub, "POST", ALICE + "/server", {})
-        assert status == 503
-        assert answer["message"].startswith("The launcher can't be reached at unix:")
-        assert hub.tornado_application.settings["failure_count"] == 1
 
 
 async def test_admin_stops_and_starts_the_server_of_a_user(hub):

@@ -20,6 +20,8 @@ from tornado import httpserver, web
 from traitlets.config import Config
 
 ADMIN_TOKEN = "the-token-of-the-tests-0000000000000000"  # noqa: S105
+# Alice in the hub\'s API.
+ALICE = "/users/alice"
 
 
 def free_port():
@@ -240,3 +242,22 @@ async def until(condition, what, timeout=20):
         return await got if asyncio.iscoroutine(got) else got
 
     return await exponential_backoff(check, f"{what} didn't come", start_wait=0.02, max_wait=0.2, timeout=timeout)
+
+
+def spawner(hub, user, name=""):
+    """Give the hub's own object of a server."""
+    return next(u for u in hub.users.values() if u.name == user).spawners[name]
+
+
+async def running(hub, user, name=""):
+    """Wait for a server."""
+    await until(lambda: spawner(hub, user, name).ready, f"{user}'s server")
+    return spawner(hub, user, name)
+
+
+async def start(hub, user, name="", options=None):
+    """Start a server over the REST API, as an administrator does."""
+    await api(hub, "POST", f"/users/{user}")
+    status, answer = await api(hub, "POST", f"/users/{user}/" + (f"servers/{name}" if name else "server"), options)
+    assert status in (201, 202), answer
+    return await running(hub, user, name)

@@ -46,13 +46,13 @@ func (t *companionTerm) claim(namespace, name string) (*corev1.PersistentVolumeC
 // makeClaims makes and grows the claims that a pod names. Their names are the stored pod's, their content is today's policy's; a
 // name that policy wouldn't give is none that it made, so nothing is made by it.
 func (t *companionTerm) makeClaims(ctx context.Context, pod *corev1.Pod, needs *policy.Companions) error {
+	var errs []error
 	for _, name := range claimNames(pod) {
 		have, found, err := t.claim(pod.Namespace, name)
-		if err != nil {
-			return fmt.Errorf("look up claim %s: %w", name, err)
-		}
 		at := slices.IndexFunc(needs.Claims, func(c *corev1.PersistentVolumeClaim) bool { return c.Name == name })
 		switch {
+		case err != nil:
+			err = fmt.Errorf("look up claim %s: %w", name, err)
 		case at < 0 && !found:
 			err = t.events.pod(ctx, pod, reasonClaimNotMade, notOfPolicy(name, needs.Claims))
 		case at < 0: // it isn't the server's own
@@ -61,11 +61,9 @@ func (t *companionTerm) makeClaims(ctx context.Context, pod *corev1.Pod, needs *
 		default:
 			err = t.createClaim(ctx, pod, needs.Claims[at])
 		}
-		if err != nil {
-			return err
-		}
+		errs = append(errs, err)
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // notOfPolicy says why a claim that doesn't exist isn't made.
@@ -92,7 +90,7 @@ func (t *companionTerm) sharer(pod *corev1.Pod, claim string) (*corev1.Pod, erro
 			return other, nil
 		}
 	}
-	return nil, nil
+	return nil, nil //nolint:nilnil // there is none, and that is no failure
 }
 
 // isSameUsers says whether two pods, or a pod and a claim, are of one user of one hub.

@@ -102,8 +102,9 @@ func (e *companionEvents) noteTold(name string) {
 	e.told[name] = time.Now()
 }
 
-// eventName is unique for what is said of an object.
+// eventName is unique for what is said of an object. What of a quota is used is another number each time that it is asked for.
 func eventName(of *corev1.ObjectReference, reason, message string) string {
+	message, _, _ = strings.Cut(message, ", used: ")
 	sum := sha256.Sum256([]byte(strings.Join([]string{string(of.UID), reason, message}, "\x00")))
 	const longest, digits = 200, 8
 	return strings.TrimRight(of.Name[:min(len(of.Name), longest)], ".-") + "." + hex.EncodeToString(sum[:digits])

@@ -12,13 +12,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// someoneElses is after how many tries a Service of the pod's name that isn't among hubs' Services counts as another's: one that was
-// made a moment ago isn't heard of yet.
-const someoneElses = 3
-
 // makeService makes the Service by whose name the hub reaches a server. That of a server of the same name before, which garbage
 // collection hasn't come to, is deleted first; one that isn't a server's is left alone.
-func (t *companionTerm) makeService(ctx context.Context, next task, pod *corev1.Pod, service *corev1.Service) error {
+func (t *companionTerm) makeService(ctx context.Context, pod *corev1.Pod, service *corev1.Service) error {
 	if service == nil {
 		return nil
 	}
@@ -28,7 +24,7 @@ func (t *companionTerm) makeService(ctx context.Context, next task, pod *corev1.
 	case err != nil:
 		return fmt.Errorf("look up Service %s: %w", pod.Name, err)
 	case !found:
-		return t.createService(ctx, next, pod, service)
+		return t.createService(ctx, pod, service)
 	case owner(have, pod.Name) == pod.UID, have.DeletionTimestamp != nil:
 		return nil // its deletion is heard of
 	case owner(have, pod.Name) == "":
@@ -64,21 +60,20 @@ func owner(s *corev1.Service, pod string) types.UID {
 
 // createService has the pod own it, so that it goes away with it. blockOwnerDeletion, which KubeSpawner sets, would take a right on
 // pods' finalizers where the API server enforces owner references.
-func (t *companionTerm) createService(ctx context.Context, next task, pod *corev1.Pod, service *corev1.Service) error {
+func (t *companionTerm) createService(ctx context.Context, pod *corev1.Pod, service *corev1.Service) error {
 	ctx, cancel := context.WithTimeout(ctx, companionTimeout)
 	defer cancel()
 	service.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: pod.Name, UID: pod.UID}}
 	_, err := t.core.Services(pod.Namespace).Create(ctx, service, metav1.CreateOptions{FieldManager: component})
-	if !apierrors.IsAlreadyExists(err) {
-		countWrite(serviceWrites, err)
+	if apierrors.IsAlreadyExists(err) {
+		return t.isThere(ctx, pod)
 	}
+	countWrite(serviceWrites, err)
 	var untold error
 	switch {
 	case err == nil:
 		t.log.Info("made a Service", "namespace", pod.Namespace, "service", service.Name)
 		return nil
-	case apierrors.IsAlreadyExists(err) && t.tasks.NumRequeues(next) >= someoneElses:
-		untold = t.events.pod(ctx, pod, reasonServiceNotMade, takenBySomebody(pod.Name))
 	case apierrors.IsForbidden(err), apierrors.IsInvalid(err):
 		untold = t.events.pod(ctx, pod, reasonServiceNotMade, fmt.Sprintf("Service %s can't be made: %s", service.Name, reasonOf(err)))
 		if apierrors.IsInvalid(err) {
@@ -86,4 +81,22 @@ func (t *companionTerm) createService(ctx context.Context, next task, pod *corev
 		}
 	}
 	return errors.Join(fmt.Errorf("make Service %s: %w", service.Name, err), untold)
+}
+
+// isThere asks whose the Service of a pod's name is that isn't heard of: an informer that is behind will tell of a server's. It tells of one
+// without the hub label never, nor of its end. A list takes no right beside the informer's.
+func (t *companionTerm) isThere(ctx context.Context, pod *corev1.Pod) error {
+	there, err := t.core.Services(pod.Namespace).List(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + pod.Name})
+	if err != nil {
+		return fmt.Errorf("look up Service %s: %w", pod.Name, err)
+	}
+	for i := range there.Items {
+		switch owner(&there.Items[i], pod.Name) {
+		case pod.UID:
+			return nil
+		case "":
+			err = t.events.pod(ctx, pod, reasonServiceNotMade, takenBySomebody(pod.Name))
+		}
+	}
+	return errors.Join(fmt.Errorf("make Service %s: there is another one of that name", pod.Name), err)
 }

@@ -173,7 +173,7 @@ func (t *companionTerm) do(ctx context.Context, next task) (err error) {
 	if err != nil || !found || !needsCompanions(pod) {
 		return err
 	}
-	return t.makeFor(ctx, next, pod)
+	return t.makeFor(ctx, pod)
 }
 
 // needsCompanions: what has ended, or is on its way there, needs nothing any more.
@@ -193,7 +193,7 @@ func (e errNamespaceUnknown) Error() string {
 }
 
 // makeFor makes what a pod needs by today's policies.
-func (t *companionTerm) makeFor(ctx context.Context, next task, pod *corev1.Pod) error {
+func (t *companionTerm) makeFor(ctx context.Context, pod *corev1.Pod) error {
 	set := t.current()
 	if set == nil {
 		return nil // the first set has all pods seen to
@@ -213,10 +213,12 @@ func (t *companionTerm) makeFor(ctx context.Context, next task, pod *corev1.Pod)
 	if denials = append(denials, set.unreadable.In(pod.Namespace)...); len(denials) > 0 {
 		return t.tellDenied(ctx, pod, denials)
 	}
-	if err := t.makeClaims(ctx, pod, &needs); err != nil {
-		return err
-	}
-	return t.makeService(ctx, next, pod, needs.Service)
+	return t.makeAll(ctx, pod, &needs)
+}
+
+// makeAll makes what it can: a claim that waits for a quota holds up nothing else.
+func (t *companionTerm) makeAll(ctx context.Context, pod *corev1.Pod, needs *policy.Companions) error {
+	return errors.Join(t.makeClaims(ctx, pod, needs), t.makeService(ctx, pod, needs.Service))
 }
 
 // tellDenied says on a pod why nothing is made for it; it is over until policy changes, unless the denial is of what this replica doesn't know yet.

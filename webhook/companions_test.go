@@ -97,6 +97,19 @@ func TestAnEventIsWrittenOnceForWhatItSays(t *testing.T) {
 	assert.Len(t, list.Items, 2)
 }
 
+// A class that waits for room would be told of each other's claims once a minute each.
+func TestAQuotaIsToldOnceWhateverIsUsedOfIt(t *testing.T) {
+	made := term(t)
+	for _, why := range []string{
+		"exceeded quota: small, requested: persistentvolumeclaims=1, used: persistentvolumeclaims=417, limited: persistentvolumeclaims=417",
+		"exceeded quota: small, requested: persistentvolumeclaims=1, used: persistentvolumeclaims=418, limited: persistentvolumeclaims=417",
+		"exceeded quota: another, requested: persistentvolumeclaims=1, used: persistentvolumeclaims=418, limited: persistentvolumeclaims=417",
+	} {
+		require.NoError(t, made.events.pod(t.Context(), fittedPod("a"), reasonClaimNotMade, "claim home can't be made: "+why))
+	}
+	assert.Len(t, eventsIn(t, made), 2, "one of each quota")
+}
+
 func TestTheReasonIsToldWithoutTheObject(t *testing.T) {
 	claims := schema.GroupResource{Resource: "persistentvolumeclaims"}
 	assert.Equal(t, "exceeded quota: small", reasonOf(apierrors.NewForbidden(claims, "claim-alice", errors.New("exceeded quota: small"))))

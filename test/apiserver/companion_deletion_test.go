@@ -106,7 +106,9 @@ func TestAClaimIsNotDeletedUnderARunningServer(t *testing.T) {
 	c.launch(t)
 	c.removeClaim(t, "scratch-alice")
 	c.awaitClaim(t, "scratch-alice", nil) // so the pod was seen to since
-	assert.Equal(t, claim.UID, c.awaitClaim(t, "claim-alice", nil).UID)
+	kept := c.awaitClaim(t, "claim-alice", nil)
+	assert.Equal(t, claim.UID, kept.UID)
+	require.Error(t, isDeleted(kept), "what protects claims would hold it back for the new server")
 }
 
 func TestADeletionWaitsForAServerThatEnds(t *testing.T) {

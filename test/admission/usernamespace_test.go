@@ -61,15 +61,15 @@ func namespaceOf(name string, labels ...string) *corev1.Namespace {
 
 const (
 	// dictated are settings that a namespace jupyter-NAME is held to.
-	dictated = `defaults: {enableUserNamespaces: true, userNamespaceLabels: {kind: user, slipway.dev/governed: "true", owner: "of-{username}-here", tier: research}},
-  enforced: {userNamespaceLabels: {tier: strict}, userNamespaceAnnotations: {example.org/quota: small, example.org/who: "{unescaped_username}"}}`
+	dictated = `defaults: {enableUserNamespaces: true, userNamespaceLabels: {kind: user, slipway.dev/governed: "true", owner: "of-{username}-here", course: "c.{username}", user: "{username}", tier: research}},
+  enforced: {userNamespaceLabels: {tier: strict}, userNamespaceAnnotations: {example.org/quota: small, example.org/who: "{unescaped_username}", example.org/mail: '{{\E}}{unescaped_username}--{servername}'}}`
 	onlyNames = `enforced: {enableUserNamespaces: true, userNamespaceTemplate: "%s"}`
 )
 
 // alicesNamespace is as the settings dictated have it.
 func alicesNamespace() *corev1.Namespace {
-	ns := namespaceOf("jupyter-alice", "kind", "user", "slipway.dev/governed", "true", "owner", "of-alice-here", "tier", "strict")
-	ns.Annotations = map[string]string{"example.org/quota": "small", "example.org/who": "Alice"}
+	ns := namespaceOf("jupyter-alice", "kind", "user", "slipway.dev/governed", "true", "owner", "of-alice-here", "course", "c.alice", "user", "alice", "tier", "strict")
+	ns.Annotations = map[string]string{"example.org/quota": "small", "example.org/who": "Alice", "example.org/mail": `{\E}Alice`}
 	return ns
 }
 
@@ -91,6 +91,11 @@ func TestALauncherCreatesNamespacesAsPolicyDictates(t *testing.T) {
 		"a label less":                  {func(ns *corev1.Namespace) { delete(ns.Labels, "owner") }, policy.LauncherNotAllowed, "lacks the key owner"},
 		"a templated label's beginning": {func(ns *corev1.Namespace) { ns.Labels["owner"] = "alice-here" }, policy.LauncherNotAllowed, "lacks the key owner"},
 		"a templated label's end":       {func(ns *corev1.Namespace) { ns.Labels["owner"] = "of-alice" }, policy.LauncherNotAllowed, "lacks the key owner"},
+		"a value of no user's":          {func(ns *corev1.Namespace) { ns.Labels["user"] = "Platform_Team" }, policy.LauncherNotAllowed, "lacks the key user"},
+		"a dot is a dot":                {func(ns *corev1.Namespace) { ns.Labels["course"] = "c-alice" }, policy.LauncherNotAllowed, "lacks the key course"},
+		"after a placeholder":           {func(ns *corev1.Namespace) { ns.Labels["course"] = "c.alice.x" }, policy.LauncherNotAllowed, "lacks the key course"},
+		"of an unescaped name":          {func(ns *corev1.Namespace) { ns.Annotations["example.org/who"] = `<Älice> \\E.*` }, "", ""},
+		"without its beginning":         {func(ns *corev1.Namespace) { ns.Annotations["example.org/mail"] = "Alice" }, policy.LauncherNotAllowed, "lacks the key example.org/mail"},
 		"not governed":                  {func(ns *corev1.Namespace) { delete(ns.Labels, "slipway.dev/governed") }, policy.LauncherNotAllowed, "lacks the key slipway.dev/governed"},
 		"governed but not so":           {func(ns *corev1.Namespace) { ns.Labels["slipway.dev/governed"] = "false" }, policy.LauncherNotAllowed, "slipway.dev/governed, or has it with another value"},
 		"a weaker value":                {func(ns *corev1.Namespace) { ns.Labels["tier"] = "research" }, policy.LauncherNotAllowed, "lacks the key tier"},

@@ -70,6 +70,19 @@ spec:
 escaped_servername escaped_user_server escaped_username hubnamespace safe_servername safe_user_server safe_username servername unescaped_servername unescaped_username user_server userid username
 {{- end }}
 
+{{/*
+CEL for a regular expression of what policy gives for v, a value of userNamespaceLabels or userNamespaceAnnotations. The first replacement is for a
+value that itself has what ends a quotation.
+*/}}
+{{- define "slipway.valuePattern" -}}
+r'(?s)^\Q' + v.replace(r'\E', r'\E\\E\Q').replace('{hubnamespace}', variables.hubNamespace)
+{{- range include "slipway.placeholders" . | splitList " " | concat (list "namespace" "pod_name" "pvc_name") }}
+{{- $pattern := ternary "[a-z0-9.-]+" "[a-z0-9-]*" (has . (list "pod_name" "pvc_name")) }}
+{{- $pattern = ternary ".*" (ternary "[0-9]+" $pattern (eq . "userid")) (hasPrefix "unescaped_" .) -}}
+.replace('{ {{- . -}} }', r'\E{{ $pattern }}\Q')
+{{- end }}.replace('{{ "{{" }}', '{').replace('{{ "}}" }}', '}') + r'\E$'
+{{- end }}
+
 {{/* The user name of companionAccount. */}}
 {{- define "slipway.companion" -}}
 system:serviceaccount:{{ .Values.companionAccount.namespace | default .Release.Namespace }}:{{ required "companionAccount needs a name" .Values.companionAccount.name }}

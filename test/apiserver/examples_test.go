@@ -95,10 +95,10 @@ func tryExample(t *testing.T, w *world.World, c *policy.Compiled, test *examples
 	result, err := c.Apply(in)
 	require.NoError(t, err)
 	id := in.Identity
-	id.Name = "jupyter-" + id.User
+	names, _ := c.Names(in) // where there are none, that is one of the denials
+	id.Name = cmp.Or(names.Pod, "jupyter-"+id.User)
 	account := "default"
 	if result.Pod != nil {
-		id.Name = result.Pod.Name
 		account = cmp.Or(result.Pod.Spec.ServiceAccountName, account)
 	} else if test.Sent != nil {
 		account = cmp.Or(test.Sent.Spec.ServiceAccountName, account)
@@ -148,6 +148,7 @@ func attempt(t *testing.T, w *world.World, client kubernetes.Interface, sent *co
 		return errors.New("it came through")
 	}
 	pod = examples.WithoutDefaultTolerations(pod)
+	pod.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Pod")) // the client takes it away
 	var all []string
 	for _, part := range []struct{ want, got any }{
 		{test.Expect.Pod, pod}, {test.Expect.Rendered, pod}, {rendered.Labels, pod.Labels}, {rendered.Spec, pod.Spec},

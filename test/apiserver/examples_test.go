@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -52,6 +53,29 @@ func TestServersOfTheExamplesAreStoredAsTheirTestsSay(t *testing.T) {
 				t.Run(f.Tests[i].Name, func(t *testing.T) { tryExample(t, w, c, &f.Tests[i]) })
 			}
 		})
+	}
+}
+
+// What stands beside policies for the cluster, such as quotas and shares, is applied too.
+func TestTheAPIServerTakesWhatExamplesWantOfTheCluster(t *testing.T) {
+	w := world.ForTest(t)
+	folders, err := filepath.Glob(exampleFolder + "/*/cluster")
+	require.NoError(t, err)
+	require.NotEmpty(t, folders)
+	for _, folder := range folders {
+		policies, err := filepath.Glob(filepath.Dir(folder) + "/*.yaml")
+		require.NoError(t, err)
+		for _, path := range policies {
+			text, err := os.ReadFile(path)
+			require.NoError(t, err)
+			decoded, err := policy.Decode(path, text)
+			require.NoError(t, err)
+			for i := range decoded.Namespaced {
+				makeNamespace(t, w, decoded.Namespaced[i].Namespace)
+			}
+		}
+		_, err = w.Cluster.Kubectl(t.Context(), nil, "apply", "--dry-run=server", "--validate=strict", "-f", folder)
+		assert.NoError(t, err)
 	}
 }
 

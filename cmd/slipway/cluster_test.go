@@ -101,6 +101,7 @@ func TestCommandsOnACluster(t *testing.T) {
 		image, err := c.Kubectl(t.Context(), nil, "get", "pod", "-n", "data101", "jupyter-alice", "-o", "jsonpath={.spec.containers[*].name}")
 		require.NoError(t, err)
 		assert.Equal(t, "notebook mongo postgres", image)
+		diffRunning(t, c)
 	})
 	t.Run("no server waits forever", func(t *testing.T) {
 		got := slipway(t, "", "launch", "jupyter-bob", "-n", "data101", "--hub", "campus", "--user", "bob", "--until", "running", "--timeout", "200ms")

@@ -115,7 +115,7 @@ func (c *converter) elsewhere(given map[string]any) {
 		at, v := c.origin(name), given[name]
 		o, has := elsewhere[name]
 		if !has {
-			c.find(Warning, at, "KubeSpawner has no such trait: it logs a warning and goes on", "it is left out"+DidYouMean(name))
+			c.find(Warning, at, "KubeSpawner has no such trait: it logs a warning and goes on", "it is left out"+didYouMean(name))
 			continue
 		}
 		c.report(o, v, at)
@@ -199,9 +199,9 @@ func (c *converter) attribute(name string, v any, at string) (string, bool) {
 	case now == "profile_list", now == "env_keep", now == "delete_pvc":
 		c.find(Unmapped, at, "can't be set for one profile", "set it for all")
 	case isMap:
-		c.refusef(at, "KubeSpawner has no such trait, and fails to start a server with it%s", DidYouMean(name))
+		c.refusef(at, "KubeSpawner has no such trait, and fails to start a server with it%s", didYouMean(name))
 	default:
-		c.find(Warning, at, "KubeSpawner has no such trait and does nothing with it", "it is left out"+DidYouMean(name))
+		c.find(Warning, at, "KubeSpawner has no such trait and does nothing with it", "it is left out"+didYouMean(name))
 	}
 	return now, false
 }
@@ -244,8 +244,8 @@ func falsy(v any) bool {
 	return empty(v)
 }
 
-// DidYouMean names the trait that is nearest to a misspelt one.
-func DidYouMean(name string) string {
+// didYouMean names the trait that is nearest to a misspelt one.
+func didYouMean(name string) string {
 	best, distance := "", 4
 	for _, known := range slices.Sorted(maps.Keys(traitByName)) {
 		if d := spelling.Distance(name, known); d < distance {

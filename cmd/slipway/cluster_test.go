@@ -74,12 +74,7 @@ func TestCommandsOnACluster(t *testing.T) {
 		assert.Empty(t, got.out)
 	})
 	runWebhook(t, c)
-	t.Run("a denial is told with its reason", func(t *testing.T) {
-		got := slipway(t, "", append(launch, "--group", "staff")...)
-		assert.Equal(t, exitDenied, got.code)
-		assert.Contains(t, got.err, "Slipway LauncherNotAllowed: spec.launchers: ")
-		assert.Empty(t, got.out)
-	})
+	t.Run("a denial is told with its reason", func(t *testing.T) { deniedLaunch(t, launch) })
 	t.Run("a dry run stores nothing", func(t *testing.T) {
 		got := slipway(t, "", append(launch, "--dry-run")...)
 		assert.Equal(t, exitGood, got.code, got.err)
@@ -108,6 +103,14 @@ func TestCommandsOnACluster(t *testing.T) {
 		assert.Equal(t, exitFailed, got.code)
 		assert.Contains(t, got.err, "deadline")
 	})
+}
+
+func deniedLaunch(t *testing.T, launch []string) {
+	t.Helper()
+	got := slipway(t, "", append(launch, "--group", "staff")...)
+	assert.Equal(t, exitDenied, got.code)
+	assert.Contains(t, got.err, "Slipway LauncherNotAllowed: spec.launchers: ")
+	assert.Empty(t, got.out)
 }
 
 // offeredByCluster is after hub and pod name came from the policies, when there is one server.

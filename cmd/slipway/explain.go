@@ -53,7 +53,6 @@ the settings, and "denials" the code, policy, field and message of each reason. 
 	server.register(cmd)
 	input.register(cmd)
 	cmd.Flags().StringVar(&why, "why", "", "tell the whole chain of one `field`, or of what lies below it")
-	noFiles(cmd, "why")
 	formatFlag(cmd, &output, "table", "yaml", "json")
 	return cmd
 }

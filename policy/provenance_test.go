@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 
 	"github.com/slipway-hub/slipway/policy"
@@ -81,4 +82,109 @@ func policiesBeside(t *testing.T, file string, names []string) policy.Policies {
 
 func isBlamed(f *policy.Field) bool {
 	return slices.Contains(ownLayers, f.By.Layer) || f.By.Layer != "" && f.By.Policy != nil && strings.HasPrefix(f.By.Path, "spec.")
+}
+
+// sentByHub is a pod as KubeSpawner sends it.
+const sentByHub = `
+metadata:
+  name: jupyter-alice
+  namespace: here
+  labels: {slipway.dev/hub: main, hub.jupyter.org/username: alice, team: a}
+  annotations: {hub.jupyter.org/username: alice}
+spec:
+  containers:
+    - name: notebook
+      image: hub/image:1
+      env: [{name: TOKEN, value: hunter2}, {name: MEM_LIMIT, value: "1"}]
+      resources: {limits: {memory: 1Gi}, requests: {memory: 1Gi}}
+    - {name: proxy, image: hub/proxy:1, securityContext: {privileged: true}}
+`
+
+func TestFieldsOfAKeptPodAreTheHubsOrWhoeverChangedThem(t *testing.T) {
+	p, err := policy.Decode("p", []byte(`
+apiVersion: slipway.dev/v1alpha1
+kind: ClusterSpawnPolicy
+metadata: {name: keep}
+spec:
+  skeleton: Keep
+  launchers: [{serviceAccount: {namespace: a, name: b}}]
+  defaults: {image: unused, workingDir: /work, volumes: {data: {emptyDir: {}}}, volumeMounts: {data: {mountPath: /data}}, environment: {COURSE: x}}
+  enforced: {privileged: false, allowPrivilegeEscalation: false, memLimit: 512Mi, extraLabels: {team: b}}
+  mutations: [{patchType: JSONPatch, expression: "[JSONPatch{op: 'add', path: '/spec/hostname', value: 'h'}]"}]
+`))
+	require.NoError(t, err)
+	sent := &corev1.Pod{}
+	require.NoError(t, yaml.UnmarshalStrict([]byte(sentByHub), sent))
+	id, denials := policy.IdentityOf(sent)
+	require.Empty(t, denials)
+	r, err := policy.Compile(p).Apply(policy.Input{Identity: id, Namespace: policy.Namespace{Name: "here"}, Sent: sent, Provenance: true})
+	require.NoError(t, err)
+	require.Empty(t, r.Denials)
+	by := map[string]string{}
+	for _, f := range r.Fields {
+		assert.True(t, isBlamed(&f), "%s: %+v", f.Path, f.By)
+		assert.NotContains(t, f.Value, "hunter2")
+		by[f.Path] = strings.TrimSuffix(f.By.Layer+" "+f.By.Path, " ")
+	}
+	for path, want := range map[string]string{
+		"spec.containers[notebook].image":                                 "hub's pod",
+		"spec.containers[notebook].env[TOKEN].value":                      "hub's pod",
+		"spec.containers[notebook].env[COURSE].value":                     "cluster defaults spec.defaults.environment[COURSE]",
+		"spec.containers[notebook].env[MEM_LIMIT].value":                  "cluster enforced spec.enforced.memLimit",
+		"spec.containers[notebook].workingDir":                            "cluster defaults spec.defaults.workingDir",
+		"spec.containers[notebook].volumeMounts[/data].name":              "cluster defaults spec.defaults.volumeMounts[data]",
+		"spec.volumes[data].emptyDir":                                     "cluster defaults spec.defaults.volumes[data].emptyDir",
+		"spec.containers[notebook].resources.limits[memory]":              "cluster enforced spec.enforced.memLimit",
+		"spec.containers[notebook].resources.requests[memory]":            "cluster enforced spec.enforced.memLimit",
+		"spec.containers[proxy].securityContext.allowPrivilegeEscalation": "cluster enforced spec.enforced.allowPrivilegeEscalation",
+		"spec.hostname":         "mutation spec.mutations[0]",
+		"metadata.labels[team]": "cluster enforced spec.enforced.extraLabels[team]",
+		"metadata.name":         "built-in defaults",
+	} {
+		assert.Equal(t, want, by[path], path)
+	}
+}
+
+func TestWhatDriftsFromPolicyIsToldFromWhatTheClusterAdds(t *testing.T) {
+	p, err := policy.Decode("p", []byte(`
+apiVersion: slipway.dev/v1alpha1
+kind: ClusterSpawnPolicy
+metadata: {name: p}
+spec:
+  launchers: [{serviceAccount: {namespace: a, name: b}}]
+  defaults: {image: i, extraLabels: {course: x}, nodeSelector: {pool: users}}
+`))
+	require.NoError(t, err)
+	r, err := policy.Compile(p).Apply(policy.Input{Identity: policy.Identity{Hub: "main", User: "alice"}, Namespace: policy.Namespace{Name: "here"}})
+	require.NoError(t, err)
+	for name, c := range map[string]struct {
+		change func(*corev1.Pod)
+		want   []policy.Difference
+	}{
+		"nothing":            {func(*corev1.Pod) {}, nil},
+		"the scheduler":      {func(p *corev1.Pod) { p.Spec.NodeName = "n1" }, nil},
+		"a network's note":   {func(p *corev1.Pod) { p.Annotations["cni.example.org/ip"] = "10.0.0.1" }, nil},
+		"another image":      {func(p *corev1.Pod) { p.Spec.Containers[0].Image = "j" }, []policy.Difference{{Path: "spec.containers[notebook].image", Change: policy.FieldReplaced}}},
+		"a label taken away": {func(p *corev1.Pod) { delete(p.Labels, "course") }, []policy.Difference{{Path: "metadata.labels[course]", Change: policy.FieldAdded}}},
+		"a debugger": {func(p *corev1.Pod) {
+			p.Spec.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: "d", Image: "d"}}}
+		}, []policy.Difference{{Path: "spec.ephemeralContainers[d]", Change: policy.FieldRemoved}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			live := r.Pod.DeepCopy()
+			c.change(live)
+			assert.Equal(t, c.want, policy.Drift(live, &r))
+		})
+	}
+
+	without, err := policy.Decode("p", []byte(`
+apiVersion: slipway.dev/v1alpha1
+kind: ClusterSpawnPolicy
+metadata: {name: p}
+spec: {launchers: [{serviceAccount: {namespace: a, name: b}}], defaults: {image: i, nodeSelector: {pool: users}}}
+`))
+	require.NoError(t, err)
+	now, err := policy.Compile(without).Apply(policy.Input{Identity: policy.Identity{Hub: "main", User: "alice"}, Namespace: policy.Namespace{Name: "here"}})
+	require.NoError(t, err)
+	assert.Equal(t, []policy.Difference{{Path: "metadata.labels[course]", Change: policy.FieldRemoved}}, policy.Drift(r.Pod, &now), "an earlier policy gave it")
 }

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 
+	"github.com/slipway-hub/slipway/policy/internal/spelling"
 	"github.com/slipway-hub/slipway/policy/v1alpha1"
 )
 
@@ -96,6 +97,12 @@ var elsewhere = map[string]outside{
 	"group_overrides": {kind: Unmapped, standard: Object{}, why: "gives groups settings of their own",
 		what:  "write a SpawnPolicy for each, with the groups, a higher priority, and the override as defaults",
 		draft: "spec:\n  groups: [NAME]\n  priority: 10\n  defaults: {}"},
+}
+
+// Elsewhere says of a trait without a place in a policy why, and what to do with it instead. It is false for the others.
+func Elsewhere(trait string) (why, instead string, is bool) {
+	o, is := elsewhere[trait]
+	return o.why, o.what, is
 }
 
 // elsewhere reports what has no place in a policy, and what KubeSpawner doesn't know.
@@ -241,7 +248,7 @@ func falsy(v any) bool {
 func didYouMean(name string) string {
 	best, distance := "", 4
 	for _, known := range slices.Sorted(maps.Keys(traitByName)) {
-		if d := editDistance(name, known); d < distance {
+		if d := spelling.Distance(name, known); d < distance {
 			best, distance = known, d
 		}
 	}
@@ -257,26 +264,3 @@ func didYouMean(name string) string {
 	}
 	return "; did you mean " + best + "?"
 }
-
-// editDistance is Levenshtein's.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
-}
-
-// Alike says whether one name is probably the other, misspelt.
-func Alike(a, b string) bool { return editDistance(a, b) <= 2 && min(len(a), len(b)) > 3 }

@@ -66,6 +66,14 @@ func TestBypass(t *testing.T) {
 	table = append(table, fmt.Sprintf("bypass: %d variants of %d classes", numbers, len(table)))
 }
 
+func TestTheThreatModelNamesEveryClass(t *testing.T) {
+	text, err := os.ReadFile("../../docs/threat-model.md")
+	require.NoError(t, err)
+	for _, c := range classes() {
+		require.Contains(t, string(text), fmt.Sprintf("\n| %02d %s | ", c.number, c.name))
+	}
+}
+
 func TestMain(m *testing.M) {
 	m.Run() // its code is the process's
 	for _, line := range table {

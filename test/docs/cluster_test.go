@@ -14,7 +14,18 @@ import (
 	"github.com/slipway-hub/slipway/test/world"
 )
 
-// enterCluster gives commands the cluster, and gives the function that takes it away again and leaves no policy behind.
+// leaveNothing is what no page may find of the one before. Nobody but us takes the protection from claims here: no controller runs.
+const leaveNothing = `set -e
+kubectl delete clusterspawnpolicies --all
+kubectl delete spawnpolicies --all --all-namespaces
+kubectl delete pods --all --all-namespaces --force --grace-period 0
+kubectl delete secrets --all-namespaces --field-selector type=slipway.dev/env
+kubectl delete pvc --all --all-namespaces --wait=false
+kubectl get pvc --all-namespaces -o jsonpath='{range .items[*]}{.metadata.namespace} {.metadata.name}{"\n"}{end}' | while read -r namespace name; do
+	kubectl patch pvc --namespace "$namespace" "$name" --type merge --patch '{"metadata": {"finalizers": null}}'
+done`
+
+// enterCluster gives commands the cluster, and gives the function that takes it away again and leaves nothing behind.
 func (c *copied) enterCluster(t *testing.T) func() {
 	t.Helper()
 	w := world.ForTest(t)
@@ -28,7 +39,7 @@ func (c *copied) enterCluster(t *testing.T) func() {
 	env := c.env
 	c.env = append(slices.Clone(env), "KUBECONFIG="+w.Cluster.Kubeconfig(), "PATH="+filepath.Join(c.folder, "bin")+":"+w.Cluster.Programs()+":"+os.Getenv("PATH"))
 	return func() {
-		out, err := c.run(t, "kubectl delete clusterspawnpolicies --all; kubectl delete pods,spawnpolicies --all --all-namespaces --force --grace-period 0")
+		out, err := c.run(t, leaveNothing)
 		require.NoError(t, err, out)
 		c.env = env
 	}

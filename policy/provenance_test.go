@@ -84,6 +84,55 @@ func isBlamed(f *policy.Field) bool {
 	return slices.Contains(ownLayers, f.By.Layer) || f.By.Layer != "" && f.By.Policy != nil && strings.HasPrefix(f.By.Path, "spec.")
 }
 
+func TestWhatTheClusterHoldsIsTheClustersWordAlone(t *testing.T) {
+	p, err := policy.Decode("p", []byte(`
+apiVersion: slipway.dev/v1alpha1
+kind: ClusterSpawnPolicy
+metadata: {name: c}
+spec:
+  launchers: [{serviceAccount: {namespace: a, name: b}}]
+  defaults: {image: i, tolerations: [{key: one}], volumes: {old: {emptyDir: {}}}}
+  enforced: {initContainers: {guard: {image: guard:2}}, unset: ["environment[DEBUG]"]}
+---
+apiVersion: slipway.dev/v1alpha1
+kind: SpawnPolicy
+metadata: {name: rooms, namespace: here}
+spec:
+  defaults:
+    initContainers: {guard: {image: guard:1, args: [skip]}, own: {image: own:1}}
+    environment: {DEBUG: "1"}
+    volumes: [{name: "v-{username}", hostPath: {path: /a}}, {name: w, emptyDir: {}}]
+    extraContainerConfig: {stdin: true}
+    extraPodConfig: {hostname: h}
+`))
+	require.NoError(t, err)
+	r, err := policy.Compile(p).Apply(policy.Input{
+		Identity: policy.Identity{Hub: "main", User: "alice"}, Namespace: policy.Namespace{Name: "here"}, Provenance: true,
+	})
+	require.NoError(t, err)
+	require.Empty(t, r.Denials)
+	by := map[string]string{}
+	for _, f := range r.Fields {
+		by[f.Path] = f.By.Path
+		if f.Path == "spec.initContainers[guard].image" {
+			assert.Empty(t, f.By.Overrode, "the namespace's guard has no part in the cluster's")
+		}
+	}
+	for path, want := range map[string]string{
+		"spec.initContainers[guard].image":    "spec.enforced.initContainers[guard].image",
+		"spec.initContainers[own].image":      "spec.defaults.initContainers[own].image",
+		"spec.volumes[v-alice].hostPath.path": "spec.defaults.volumes[0].hostPath.path",
+		"spec.volumes[w].emptyDir":            "spec.defaults.volumes[1].emptyDir",
+		"spec.tolerations[0].key":             "spec.defaults.tolerations[0].key",
+		"spec.containers[notebook].stdin":     "spec.defaults.extraContainerConfig.stdin",
+		"spec.hostname":                       "spec.defaults.extraPodConfig.hostname",
+	} {
+		assert.Equal(t, want, by[path], path)
+	}
+	assert.NotContains(t, by, "spec.initContainers[guard].args")
+	assert.NotContains(t, by, "spec.containers[notebook].env[DEBUG].value")
+}
+
 // sentByHub is a pod as KubeSpawner sends it.
 const sentByHub = `
 metadata:

@@ -70,7 +70,7 @@ func (c *Compiled) elsewhere(p *compiledPolicy, in *Input) string {
 		if slices.Contains(c.exempt, in.Namespace.Name) {
 			return "spec.namespaceSelector"
 		}
-	case !p.selector.Matches(labels.Set(in.Namespace.Labels)):
+	case !p.selector.Matches(labels.Set(in.Namespace.labelled())):
 		return "spec.namespaceSelector"
 	}
 	if len(p.spec.Hubs) > 0 && !slices.Contains(p.spec.Hubs, in.Identity.Hub) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -82,8 +81,7 @@ func (f *diffFlags) choosesNamed(namespace, hub, user string) bool {
 // input is what the engine is asked about a pod.
 func (s *surroundings) input(pod *corev1.Pod) policy.Input {
 	in := runningInput(pod)
-	in.Namespace.Labels = map[string]string{corev1.LabelMetadataName: pod.Namespace}
-	maps.Copy(in.Namespace.Labels, s.namespaces[pod.Namespace])
+	in.Namespace.Labels = s.namespaces[pod.Namespace]
 	in.Claims = policy.ClaimList(s.claims[pod.Namespace])
 	if !s.hasClaims {
 		in.Claims = policy.ClaimList(usedClaims(pod))

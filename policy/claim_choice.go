@@ -52,7 +52,13 @@ func (x *server) choose(w *wantedClaim) (string, *Denial) {
 		return "", &d
 	case w.chosen == nil && len(candidates) > 0:
 		name = candidates[0]
-	case w.chosen == nil, *w.chosen == "", *w.chosen == w.own:
+	case w.chosen == nil:
+	case *w.chosen == "", *w.chosen == w.own:
+		if missed := x.missed(w, candidates); missed != "" {
+			d := denyf(PolicyChanged, nil, "metadata.annotations["+AnnotationApplied+"]",
+				"user %q has the claim %q, which wasn't known where the pod was fitted with %q: try again", x.in.Identity.User, missed, w.own)
+			return "", &d
+		}
 	case slices.Contains(candidates, *w.chosen):
 		name = *w.chosen
 	default:
@@ -61,6 +67,21 @@ func (x *server) choose(w *wantedClaim) (string, *Denial) {
 		return "", &d
 	}
 	return name, x.claimConflict(w, name)
+}
+
+// missed is a claim that should have been chosen before the template's own name, which doesn't exist and would be an empty home; "" for none.
+func (x *server) missed(w *wantedClaim, candidates []string) string {
+	if len(candidates) == 0 || x.in.Claims.Named(w.own) != nil {
+		return ""
+	}
+	at := slices.IndexFunc(candidates, func(name string) bool {
+		c := x.in.Claims.Named(name)
+		return c != nil && c.DeletionTimestamp == nil // none is chosen that goes away
+	})
+	if at < 0 {
+		return ""
+	}
+	return candidates[at]
 }
 
 // isUnclear: any of several may be the one with the user's work in it, and another would look like its loss. The name that the template or the
@@ -97,7 +118,8 @@ func (x *server) claimCandidates(w *wantedClaim) []string {
 	}
 	var names []string
 	for _, c := range x.in.Claims.Of(x.in.Identity.User) {
-		if c.Labels[LabelClaim] == w.key && x.isCandidate(c) {
+		// No new pod gets a claim that is being deleted; one that has it keeps it.
+		if c.Labels[LabelClaim] == w.key && x.isCandidate(c) && (w.chosen != nil || c.DeletionTimestamp == nil) {
 			names = append(names, c.Name)
 		}
 	}

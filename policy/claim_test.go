@@ -19,6 +19,12 @@ func claim(name, user, server, hub string) metav1.PartialObjectMetadata {
 	return m
 }
 
+// ending is a claim that is being deleted.
+func ending(c metav1.PartialObjectMetadata) metav1.PartialObjectMetadata {
+	c.DeletionTimestamp = new(metav1.Now())
+	return c
+}
+
 // extraClaim is one of the setting claims.
 func extraClaim(name, user, key string) metav1.PartialObjectMetadata {
 	m := claim(name, user, "", "main")
@@ -42,6 +48,8 @@ func TestAUserKeepsTheClaimThatExists(t *testing.T) {
 		"another hub":           {"{defaults: {" + home + "}}", []metav1.PartialObjectMetadata{claim("old", "A@b", "", "two")}, "claim-a-b---a63b3d02"},
 		"unlabelled":            {"{defaults: {" + home + "}}", []metav1.PartialObjectMetadata{claim("old", "A@b", "", "")}, "claim-a-b---a63b3d02"},
 		"unlabelled, adopted":   {"{adoptClaims: Unlabelled, defaults: {" + home + "}}", []metav1.PartialObjectMetadata{claim("old", "A@b", "", "")}, "old"},
+		"one that goes away":    {"{defaults: {" + home + "}}", []metav1.PartialObjectMetadata{ending(claim("old", "A@b", "", "main"))}, "claim-a-b---a63b3d02"},
+		"the own that goes":     {"{defaults: {" + home + "}}", []metav1.PartialObjectMetadata{ending(claim("claim-a-b---a63b3d02", "A@b", "", "main"))}, "claim-a-b---a63b3d02"},
 		"not remembered":        {"{defaults: {rememberPvcName: false, " + home + "}}", []metav1.PartialObjectMetadata{claim("old", "A@b", "", "main")}, "claim-a-b---a63b3d02"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -68,7 +76,10 @@ func TestTheClaimThatAnotherReplicaChoseIsVerified(t *testing.T) {
 		"both know it":                         {ClaimList{old}, ClaimList{old}, nil},
 		"neither knows any":                    {nil, nil, nil},
 		"the one that verifies knows more":     {ClaimList{old}, ClaimList{other, old}, nil},
-		"it knows one, and the own was chosen": {nil, ClaimList{old}, nil},
+		"it knows one, and the own was chosen": {nil, ClaimList{old}, []Code{PolicyChanged}}, // which would be an empty home
+		"the one that it knows goes away":      {ClaimList{ending(old)}, ClaimList{ending(old)}, nil},
+		"it has gone away since":               {ClaimList{old}, ClaimList{ending(old)}, nil}, // the pod waits, and an Event says so
+		"it knows the own that was chosen":     {nil, ClaimList{old, claim("claim-alice", "alice", "", "main")}, nil},
 		"it doesn't know it yet":               {ClaimList{old}, nil, []Code{PolicyChanged}},
 		"it knows it as another's":             {ClaimList{old}, ClaimList{foreign}, []Code{PolicyChanged}},
 	} {

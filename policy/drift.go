@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -17,7 +18,7 @@ func Drift(live *corev1.Pod, would *Result) []Difference {
 	var differences []Difference
 	for _, path := range found.changed {
 		change := FieldAdded
-		if slices.ContainsFunc(leaves, func(l Leaf) bool { return isBelow(l.Path, path) }) {
+		if slices.ContainsFunc(leaves, func(l Leaf) bool { return IsBelow(l.Path, path) }) {
 			change = FieldReplaced
 		}
 		differences = append(differences, Difference{path, change})
@@ -32,11 +33,23 @@ func Drift(live *corev1.Pod, would *Result) []Difference {
 	return differences
 }
 
-// isBelow says whether a path is another or lies below it.
-func isBelow(path, above string) bool {
+// IsBelow says whether a path is another or lies below it.
+func IsBelow(path, above string) bool {
 	rest, is := strings.CutPrefix(path, above)
 	return is && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
 // Changes says in what one result for a server isn't another. Both must have a pod.
 func Changes(in *Input, before, after *Result) []Difference { return differencesOf(in, before, after) }
+
+// ChosenClaims are the claims that a pod was fitted with because they were there: by the keys of the setting claims, "" for the home.
+// Those that are called as policy's templates say aren't among them.
+func ChosenClaims(pod *corev1.Pod) map[string]string {
+	applied, _ := appliedTo(pod)
+	chosen := map[string]string{}
+	maps.Copy(chosen, applied.Claims)
+	if applied.Claim != "" {
+		chosen[""] = applied.Claim
+	}
+	return chosen
+}

@@ -43,6 +43,17 @@ func ClaimLeaves(path string, claim *corev1.PersistentVolumeClaim) []Leaf {
 	return w.leaves
 }
 
+// LeavesBelow are those at a path, or below it.
+func LeavesBelow(leaves []Leaf, path string) []Leaf {
+	var below []Leaf
+	for i := range leaves {
+		if IsBelow(leaves[i].Path, path) {
+			below = append(below, leaves[i])
+		}
+	}
+	return below
+}
+
 type leafWalk struct{ leaves []Leaf }
 
 func (w *leafWalk) walkMetadata(at []string, name, namespace string, labels, annotations map[string]string) {

@@ -16,7 +16,7 @@ import (
 // REFERENCE.md is written by go test ./policy -run Reference -update.
 func TestReferenceIsCurrent(t *testing.T) {
 	const head = "<!-- Written by go test ./policy -run Reference -update. -->\n\n"
-	want := head + policy.SettingsReference(t) + notFollowed() + followed
+	want := head + policy.SettingsReference(t) + traits(t) + notFollowed() + followed
 	if policy.Rewrite() {
 		require.NoError(t, os.WriteFile("REFERENCE.md", []byte(want), 0o600))
 	}

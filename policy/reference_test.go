@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -114,7 +115,7 @@ func SettingsReference(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
 	b.WriteString("# Settings\n\n")
-	b.WriteString("Every setting of a policy's `defaults`, `enforced`, and of a profile's or choice's `settings`: where it comes from, where it lands, and\nwhat its enforced form holds on to. Templates: {placeholders} are filled in.\n\n")
+	b.WriteString("Every setting of a policy's `defaults`, `enforced`, and of a profile's or choice's `settings`: where it comes from, where it lands, and\nwhat its enforced form holds on to. Templates: {placeholders} are filled in. A dash: there is none.\n\n")
 	b.WriteString("| setting | KubeSpawner trait | name until 0.8 | Zero to JupyterHub value | lands in | template | default | enforced covers |\n|---|---|---|---|---|---|---|---|\n")
 	defaults := builtIn()
 	at := map[string]int{}
@@ -137,8 +138,8 @@ func SettingsReference(t *testing.T) string {
 		case "claims":
 			trait = "" // KubeSpawner has one claim
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s | %s | %s |\n", name, code(trait), code(upstreams[name].old), upstreams[name].z2jh, code(def.lands),
-			map[bool]string{true: "yes", false: ""}[def.expand != nil], value, enforcedCovers(name))
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s | %s | %s |\n", name, code(trait), code(upstreams[name].old), cell(upstreams[name].z2jh), code(def.lands),
+			map[bool]string{true: "yes", false: "no"}[def.expand != nil], cell(value), enforcedCovers(name))
 	}
 	for name := range upstreams {
 		assert.Contains(t, definitions, name)
@@ -148,7 +149,21 @@ func SettingsReference(t *testing.T) string {
 
 func code(s string) string {
 	if s == "" {
-		return ""
+		return cell(s)
 	}
 	return "`" + s + "`"
+}
+
+// cell leaves none empty: a reader can't tell nothing from forgotten.
+func cell(s string) string { return cmp.Or(s, "–") }
+
+// SettingOf gives the setting of a KubeSpawner trait, and its default here, nil where there is none. It is false where no setting is
+// that trait's.
+func SettingOf(trait string) (setting string, standard any, is bool) {
+	for name := range definitions {
+		if traitOf(name) == trait && name != "claims" && name != "internalSsl" {
+			return name, builtIn()[name], true
+		}
+	}
+	return "", nil, false
 }

@@ -3,6 +3,8 @@ package policy
 import (
 	"slices"
 	"strings"
+
+	"github.com/slipway-hub/slipway/policy/internal/spelling"
 )
 
 // DidYouMean is "; did you mean …?" for the name that is closest to the one written, or nothing.
@@ -11,7 +13,7 @@ func DidYouMean(written string, names []string) string {
 	best, distance := "", farthest+1
 	slices.Sort(names)
 	for _, n := range names {
-		if d := editDistance(strings.ToLower(written), strings.ToLower(n)); d < distance {
+		if d := spelling.Distance(strings.ToLower(written), strings.ToLower(n)); d < distance {
 			best, distance = n, d
 		}
 	}
@@ -19,29 +21,4 @@ func DidYouMean(written string, names []string) string {
 		return ""
 	}
 	return "; did you mean " + best + "?"
-}
-
-// editDistance counts letters added, dropped, replaced, and neighbours swapped, over bytes.
-func editDistance(a, b string) int {
-	d := make([][]int, len(a)+1)
-	for i := range d {
-		d[i] = make([]int, len(b)+1)
-		d[i][0] = i
-	}
-	for j := range d[0] {
-		d[0][j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			d[i][j] = min(d[i-1][j]+1, d[i][j-1]+1, d[i-1][j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				d[i][j] = min(d[i][j], d[i-2][j-2]+1)
-			}
-		}
-	}
-	return d[len(a)][len(b)]
 }

@@ -3,6 +3,7 @@ package webhook
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -53,7 +54,7 @@ func (t *companionTerm) makeClaims(ctx context.Context, pod *corev1.Pod, needs *
 		at := slices.IndexFunc(needs.Claims, func(c *corev1.PersistentVolumeClaim) bool { return c.Name == name })
 		switch {
 		case at < 0 && !found:
-			t.events.pod(ctx, pod, reasonClaimNotMade, notOfPolicy(name, needs.Claims))
+			err = t.events.pod(ctx, pod, reasonClaimNotMade, notOfPolicy(name, needs.Claims))
 		case at < 0: // it isn't the server's own
 		case found:
 			err = t.growClaim(ctx, pod, have, needs.Claims[at], needs)
@@ -79,7 +80,35 @@ func notOfPolicy(name string, claims []*corev1.PersistentVolumeClaim) string {
 	return fmt.Sprintf("claim %s isn't made: today's policy gives this server %s; stop the server and start it anew", name, strings.Join(names, " and "))
 }
 
+// sharer is a living server of another user or hub that names a claim, too: whoever the claim were made for, both would work in one home.
+// Admission refuses the second one only once the claim is there.
+func (t *companionTerm) sharer(pod *corev1.Pod, claim string) (*corev1.Pod, error) {
+	naming, err := t.podsSeen.GetIndexer().ByIndex(byClaim, pod.Namespace+"/"+claim)
+	if err != nil {
+		return nil, fmt.Errorf("look up servers with claim %s: %w", claim, err)
+	}
+	for _, o := range naming {
+		if other := podOf(o); needsCompanions(other) && !isSameUsers(pod, other) {
+			return other, nil
+		}
+	}
+	return nil, nil
+}
+
+// isSameUsers says whether two pods, or a pod and a claim, are of one user of one hub.
+func isSameUsers(a, b metav1.Object) bool {
+	return a.GetLabels()[policy.LabelHub] == b.GetLabels()[policy.LabelHub] &&
+		a.GetAnnotations()[policy.AnnotationUsername] == b.GetAnnotations()[policy.AnnotationUsername]
+}
+
 func (t *companionTerm) createClaim(ctx context.Context, pod *corev1.Pod, claim *corev1.PersistentVolumeClaim) error {
+	switch other, err := t.sharer(pod, claim.Name); {
+	case err != nil:
+		return err
+	case other != nil: // whose end is heard of
+		return t.events.pod(ctx, pod, reasonClaimNotMade, fmt.Sprintf(
+			"claim %s isn't made: server %s, which is another user's or hub's, would have the same: use a template that tells them apart", claim.Name, other.Name))
+	}
 	ctx, cancel := context.WithTimeout(ctx, companionTimeout)
 	defer cancel()
 	_, err := t.core.PersistentVolumeClaims(pod.Namespace).Create(ctx, claim, metav1.CreateOptions{FieldManager: component})
@@ -91,13 +120,14 @@ func (t *companionTerm) createClaim(ctx context.Context, pod *corev1.Pod, claim 
 		t.log.Info("made a claim", "namespace", pod.Namespace, "claim", claim.Name, "pod", pod.Name)
 		return nil
 	}
+	var untold error
 	if apierrors.IsForbidden(err) || apierrors.IsInvalid(err) { // a quota, or a value that no check of the policy foresaw
-		t.events.pod(ctx, pod, reasonClaimNotMade, fmt.Sprintf("claim %s can't be made: %s", claim.Name, reasonOf(err)))
+		untold = t.events.pod(ctx, pod, reasonClaimNotMade, fmt.Sprintf("claim %s can't be made: %s", claim.Name, reasonOf(err)))
 	}
 	if apierrors.IsInvalid(err) {
-		return nil // until policy changes, which has the pod seen to again
+		return untold // until policy changes, which has the pod seen to again
 	}
-	return fmt.Errorf("make claim %s: %w", claim.Name, err)
+	return errors.Join(fmt.Errorf("make claim %s: %w", claim.Name, err), untold)
 }
 
 // growth is a size that a claim was to grow to for a pod.
@@ -133,9 +163,11 @@ func (t *companionTerm) growClaim(ctx context.Context, pod *corev1.Pod, have, wa
 	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
 		return nil // the informer is about to tell what has changed
 	case apierrors.IsForbidden(err), apierrors.IsInvalid(err):
-		t.noteUngrown(once)
-		t.events.pod(ctx, pod, reasonClaimNotGrown, fmt.Sprintf("claim %s has %s and can't be grown to %s: %s", have.Name, size.String(), to.String(), reasonOf(err)))
-		return nil
+		err = t.events.pod(ctx, pod, reasonClaimNotGrown, fmt.Sprintf("claim %s has %s and can't be grown to %s: %s", have.Name, size.String(), to.String(), reasonOf(err)))
+		if err == nil {
+			t.noteUngrown(once)
+		}
+		return err
 	}
 	return fmt.Errorf("grow claim %s: %w", have.Name, err)
 }

@@ -103,12 +103,13 @@ func (t *companionTerm) inUse(ctx context.Context, claim *corev1.PersistentVolum
 		pods = append(pods, &own.Items[i])
 	}
 	for _, o := range using {
-		if pod := podOf(o); pod.Annotations[policy.AnnotationUsername] != id.User { // the user's own may have gone meanwhile
+		// The user's own may have gone meanwhile; but those that aren't labelled as a launcher labels them weren't asked for.
+		if pod := podOf(o); !isSameUsers(pod, claim) || pod.Labels[policy.LabelUsername] != policy.LabelSlug(id.User) {
 			pods = append(pods, pod)
 		}
 	}
 	for _, pod := range pods {
-		same := pod.Annotations[policy.AnnotationUsername] == id.User && pod.Annotations[policy.AnnotationServername] == id.Server
+		same := isSameUsers(pod, claim) && pod.Annotations[policy.AnnotationServername] == id.Server
 		switch {
 		case hasEnded(pod) || !same && !slices.Contains(claimNames(pod), claim.Name):
 		case pod.DeletionTimestamp == nil:
@@ -121,6 +122,11 @@ func (t *companionTerm) inUse(ctx context.Context, claim *corev1.PersistentVolum
 }
 
 func (t *companionTerm) refuseDeletion(ctx context.Context, claim *corev1.PersistentVolumeClaim, why string) error {
+	// First, so that it is told whatever comes between.
+	if err := t.events.claim(ctx, claim, reasonClaimNotDeleted, "claim "+claim.Name+" isn't deleted, though "+
+		claim.Annotations[policy.AnnotationDeleteRequested]+" asked for it: "+why); err != nil {
+		return err
+	}
 	metadata := unchanged(&claim.ObjectMeta)
 	metadata["annotations"] = map[string]any{policy.AnnotationDeleteRequested: nil}
 	patch, err := json.Marshal(map[string]any{"metadata": metadata})
@@ -134,7 +140,5 @@ func (t *companionTerm) refuseDeletion(ctx context.Context, claim *corev1.Persis
 	case err != nil:
 		return fmt.Errorf("take back the request to delete claim %s: %w", claim.Name, err)
 	}
-	t.events.claim(ctx, claim, reasonClaimNotDeleted, "claim "+claim.Name+" isn't deleted, though "+
-		claim.Annotations[policy.AnnotationDeleteRequested]+" asked for it: "+why)
 	return nil
 }

@@ -5,11 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -33,39 +33,40 @@ const toldFor = 30 * time.Minute
 type companionEvents struct {
 	core  coreclient.CoreV1Interface
 	limit flowcontrol.RateLimiter
-	log   logr.Logger
 
 	mu sync.Mutex
 	// told is when each Event was written, by NAMESPACE/NAME.
 	told map[string]time.Time
 }
 
-func newCompanionEvents(core coreclient.CoreV1Interface, log logr.Logger) *companionEvents {
-	return &companionEvents{core: core, log: log, limit: flowcontrol.NewTokenBucketRateLimiter(eventRate, eventBurst), told: map[string]time.Time{}}
+func newCompanionEvents(core coreclient.CoreV1Interface) *companionEvents {
+	return &companionEvents{core: core, limit: flowcontrol.NewTokenBucketRateLimiter(eventRate, eventBurst), told: map[string]time.Time{}}
 }
 
-// pod tells of a pod.
-func (e *companionEvents) pod(ctx context.Context, pod *corev1.Pod, reason, message string) {
-	e.tell(ctx, &corev1.ObjectReference{
+// errTooManyEvents: whoever has to tell something is to try again later.
+var errTooManyEvents = errors.New("more Events to write than may be written at once")
+
+// pod tells of a pod. After an error it isn't told yet.
+func (e *companionEvents) pod(ctx context.Context, pod *corev1.Pod, reason, message string) error {
+	return e.tell(ctx, &corev1.ObjectReference{
 		APIVersion: "v1", Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID,
 	}, reason, message)
 }
 
-// claim tells of a claim.
-func (e *companionEvents) claim(ctx context.Context, claim *corev1.PersistentVolumeClaim, reason, message string) {
-	e.tell(ctx, &corev1.ObjectReference{
+// claim tells of a claim. After an error it isn't told yet.
+func (e *companionEvents) claim(ctx context.Context, claim *corev1.PersistentVolumeClaim, reason, message string) error {
+	return e.tell(ctx, &corev1.ObjectReference{
 		APIVersion: "v1", Kind: "PersistentVolumeClaim", Namespace: claim.Namespace, Name: claim.Name, UID: claim.UID,
 	}, reason, message)
 }
 
-func (e *companionEvents) tell(ctx context.Context, of *corev1.ObjectReference, reason, message string) {
+func (e *companionEvents) tell(ctx context.Context, of *corev1.ObjectReference, reason, message string) error {
 	name := eventName(of, reason, message)
 	if e.hasTold(of.Namespace + "/" + name) {
-		return
+		return nil
 	}
 	if !e.limit.TryAccept() {
-		droppedEvents.Inc()
-		return
+		return errTooManyEvents
 	}
 	now := metav1.Now()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sendTimeout)
@@ -77,12 +78,11 @@ func (e *companionEvents) tell(ctx context.Context, of *corev1.ObjectReference, 
 		FirstTimestamp: now, LastTimestamp: now, Count: 1,
 	}, metav1.CreateOptions{})
 	if err != nil && !apierrors.IsAlreadyExists(err) {
-		droppedEvents.Inc()
-		e.log.Error(err, "can't write an Event", "namespace", of.Namespace, "name", of.Name)
-		return
+		return fmt.Errorf("write an Event about %s: %w", of.Name, err)
 	}
 	writtenEvents.Inc()
 	e.noteTold(of.Namespace + "/" + name)
+	return nil
 }
 
 func (e *companionEvents) hasTold(name string) bool {

@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -31,8 +32,7 @@ func (t *companionTerm) makeService(ctx context.Context, next task, pod *corev1.
 	case owner(have, pod.Name) == pod.UID, have.DeletionTimestamp != nil:
 		return nil // its deletion is heard of
 	case owner(have, pod.Name) == "":
-		t.events.pod(ctx, pod, reasonServiceNotMade, takenBySomebody(pod.Name))
-		return nil
+		return t.events.pod(ctx, pod, reasonServiceNotMade, takenBySomebody(pod.Name))
 	}
 	ctx, cancel := context.WithTimeout(ctx, companionTimeout)
 	defer cancel()
@@ -72,17 +72,18 @@ func (t *companionTerm) createService(ctx context.Context, next task, pod *corev
 	if !apierrors.IsAlreadyExists(err) {
 		countWrite(serviceWrites, err)
 	}
+	var untold error
 	switch {
 	case err == nil:
 		t.log.Info("made a Service", "namespace", pod.Namespace, "service", service.Name)
 		return nil
 	case apierrors.IsAlreadyExists(err) && t.tasks.NumRequeues(next) >= someoneElses:
-		t.events.pod(ctx, pod, reasonServiceNotMade, takenBySomebody(pod.Name))
+		untold = t.events.pod(ctx, pod, reasonServiceNotMade, takenBySomebody(pod.Name))
 	case apierrors.IsForbidden(err), apierrors.IsInvalid(err):
-		t.events.pod(ctx, pod, reasonServiceNotMade, fmt.Sprintf("Service %s can't be made: %s", service.Name, reasonOf(err)))
+		untold = t.events.pod(ctx, pod, reasonServiceNotMade, fmt.Sprintf("Service %s can't be made: %s", service.Name, reasonOf(err)))
 		if apierrors.IsInvalid(err) {
-			return nil // until policy changes, which has the pod seen to again
+			return untold // until policy changes, which has the pod seen to again
 		}
 	}
-	return fmt.Errorf("make Service %s: %w", service.Name, err)
+	return errors.Join(fmt.Errorf("make Service %s: %w", service.Name, err), untold)
 }

@@ -148,16 +148,23 @@ func requestOfClaim(object any) ([]string, error) {
 // notice has the handlers queue what each event may give to do.
 func (t *companionTerm) notice() error {
 	_, podErr := t.podsSeen.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
-		AddFunc: func(o any) { t.queue(taskPod, o) },
+		AddFunc: func(o any) { t.podCame(podOf(o)) },
 		UpdateFunc: func(old, changed any) {
-			if before, after := podOf(old), podOf(changed); before.UID != after.UID || before.Status.Phase != after.Status.Phase {
+			before, after := podOf(old), podOf(changed)
+			switch {
+			case before.UID != after.UID: // the end of the one and the beginning of the other weren't heard of
+				t.podGone(before)
+				t.podCame(after)
+			case before.Status.Phase != after.Status.Phase && hasEnded(after):
+				t.podGone(after)
+			case before.Status.Phase != after.Status.Phase:
 				t.queue(taskPod, changed)
 			}
 		},
 		DeleteFunc: func(o any) { t.podGone(podOf(o)) },
 	})
 	_, claimErr := t.claimsSeen.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
-		AddFunc:    func(o any) { t.queueRequest(o) },
+		AddFunc:    func(o any) { t.queueRequest(o); t.queuePodsOf(o) }, // a denial may have been for want of it
 		UpdateFunc: func(_, changed any) { t.queueRequest(changed); t.queuePodsOf(changed) },
 		DeleteFunc: t.queuePodsOf,
 	})
@@ -190,8 +197,21 @@ func (t *companionTerm) queuePodsOf(claim any) {
 	}
 }
 
-// podGone: a claim of the user's may have waited for that, or somebody else's that the pod used.
+// podCame: a request to delete a claim that the pod uses is taken back, lest the end of the pod carries it out.
+func (t *companionTerm) podCame(pod *corev1.Pod) {
+	t.queue(taskPod, pod)
+	t.queueRequestsAbout(pod)
+}
+
+// podGone: a claim of the user's may have waited for that, or somebody else's that the pod used, or one that both would have had.
 func (t *companionTerm) podGone(pod *corev1.Pod) {
+	t.queueRequestsAbout(pod)
+	for _, name := range claimNames(pod) {
+		t.queueIndexed(taskPod, t.podsSeen, byClaim, pod.Namespace+"/"+name)
+	}
+}
+
+func (t *companionTerm) queueRequestsAbout(pod *corev1.Pod) {
 	t.queueIndexed(taskClaim, t.claimsSeen, byRequest, pod.Namespace+"/"+pod.Annotations[policy.AnnotationUsername])
 	for _, name := range claimNames(pod) {
 		if claim, found, err := t.claim(pod.Namespace, name); err == nil && found {

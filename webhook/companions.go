@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -97,7 +98,7 @@ func (c *companions) newTerm() *companionTerm {
 	t := &companionTerm{
 		companions: c, watched: watchCompanions(c.core),
 		tasks:   workqueue.NewTypedRateLimitingQueue(limiter),
-		events:  newCompanionEvents(c.core, c.log),
+		events:  newCompanionEvents(c.core),
 		ungrown: map[growth]bool{},
 	}
 	return t
@@ -210,15 +211,35 @@ func (t *companionTerm) makeFor(ctx context.Context, next task, pod *corev1.Pod)
 		return fmt.Errorf("read the claims of namespace %s: %w", pod.Namespace, claims.err)
 	}
 	if denials = append(denials, set.unreadable.In(pod.Namespace)...); len(denials) > 0 {
-		for _, name := range t.missing(pod) {
-			t.events.pod(ctx, pod, reasonClaimNotMade, fmt.Sprintf("claim %s isn't made: %s", name, plainly(denials[0])))
-		}
-		return nil
+		return t.tellDenied(ctx, pod, denials)
 	}
 	if err := t.makeClaims(ctx, pod, &needs); err != nil {
 		return err
 	}
 	return t.makeService(ctx, next, pod, needs.Service)
+}
+
+// tellDenied says on a pod why nothing is made for it; it is over until policy changes, unless the denial is of what this replica doesn't know yet.
+func (t *companionTerm) tellDenied(ctx context.Context, pod *corev1.Pod, denials []policy.Denial) error {
+	var errs []error
+	why := plainly(denials[0])
+	missing := t.missing(pod)
+	for _, name := range missing {
+		errs = append(errs, t.events.pod(ctx, pod, reasonClaimNotMade, fmt.Sprintf("claim %s isn't made: %s", name, why)))
+	}
+	if len(missing) == 0 && denials[0].Code == policy.IdentityConflict { // the pod may run with it, which a policy of today wouldn't let it
+		errs = append(errs, t.events.pod(ctx, pod, reasonClaimNotMade, "the claim isn't this server's: "+why))
+	}
+	_, served, err := inStore[*corev1.Service](t.servicesSeen, types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name})
+	if pod.Annotations[policy.AnnotationConnect] != "" && !served && err == nil { // by a Service, it may be
+		errs = append(errs, t.events.pod(ctx, pod, reasonServiceNotMade, fmt.Sprintf("Service %s isn't made, if it has one: %s", pod.Name, why)))
+	}
+	for i := range denials {
+		if denials[i].Code == policy.PolicyChanged {
+			errs = append(errs, fmt.Errorf("make what pod %s needs: %s", pod.Name, plainly(denials[i])))
+		}
+	}
+	return errors.Join(append(errs, err)...)
 }
 
 // inStore reads from an informer.

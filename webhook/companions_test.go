@@ -83,15 +83,15 @@ func TestAnEventIsWrittenOnceForWhatItSays(t *testing.T) {
 	made := term(t)
 	pod := fittedPod(strings.Repeat("long.", 50))
 	for range 2 {
-		made.events.pod(t.Context(), pod, reasonClaimNotMade, "one thing")
-		made.events.pod(t.Context(), pod, reasonClaimNotMade, "another")
+		require.NoError(t, made.events.pod(t.Context(), pod, reasonClaimNotMade, "one thing"))
+		require.NoError(t, made.events.pod(t.Context(), pod, reasonClaimNotMade, "another"))
 	}
 	list, err := made.core.Events("ns").List(t.Context(), metav1.ListOptions{})
 	require.NoError(t, err)
 	assert.Len(t, list.Items, 2)
 
-	made.events = newCompanionEvents(made.core, logr.Discard()) // another leader's
-	made.events.pod(t.Context(), pod, reasonClaimNotMade, "one thing")
+	made.events = newCompanionEvents(made.core) // another leader's
+	require.NoError(t, made.events.pod(t.Context(), pod, reasonClaimNotMade, "one thing"))
 	list, err = made.core.Events("ns").List(t.Context(), metav1.ListOptions{})
 	require.NoError(t, err)
 	assert.Len(t, list.Items, 2)
@@ -124,9 +124,9 @@ func TestTheEndOfAnyServerThatUsesAClaimHasItsDeletionGoOn(t *testing.T) {
 func TestWhatWasToldIsToldAgainOnceItsEventIsGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := fake.NewClientset()
-		events := newCompanionEvents(client.CoreV1(), logr.Discard())
+		events := newCompanionEvents(client.CoreV1())
 		told := func() int {
-			events.pod(t.Context(), fittedPod("a"), reasonClaimNotMade, "why")
+			require.NoError(t, events.pod(t.Context(), fittedPod("a"), reasonClaimNotMade, "why"))
 			all, err := client.CoreV1().Events("ns").List(t.Context(), metav1.ListOptions{})
 			require.NoError(t, err)
 			for _, e := range all.Items {

@@ -53,18 +53,7 @@ func checkWriter(format string) (func(io.Writer, *check.Report) error, error) {
 	case "table":
 		return check.WriteTable, nil
 	case "json":
-		return func(w io.Writer, r *check.Report) error {
-			encode, err := encoder("json")
-			if err != nil {
-				return err
-			}
-			text, err := encode(r)
-			if err != nil {
-				return err
-			}
-			_, err = w.Write(text)
-			return err
-		}, nil
+		return func(w io.Writer, r *check.Report) error { return writeEncoded(w, encodeJSON, r) }, nil
 	}
 	return nil, fmt.Errorf("--output %q: the formats are table and json", format)
 }

@@ -55,7 +55,7 @@ func clusterClient() (client.Client, error) {
 	return c, nil
 }
 
-// policiesOfCluster reads the policies that could be for a namespace, and no others: it is enough to have rights there. Invalid
+// policiesOfCluster reads the policies that could be for a namespace, "" for all, and no others: it is enough to have rights there. Invalid
 // ones are no error here: as on the cluster, they deny the pods that they match, and unreadable ones all that they could be for.
 func policiesOfCluster(ctx context.Context, namespace string) (*policySet, error) {
 	c, err := clusterClient()

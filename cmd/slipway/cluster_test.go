@@ -91,7 +91,7 @@ func TestCommandsOnACluster(t *testing.T) {
 		assert.Equal(t, exitGood, got.code, got.err)
 		assert.Equal(t, "pod/jupyter-alice---3bc51062\n", got.out)
 	})
-	t.Run("a shell is offered what the cluster has", offeredByCluster)
+	t.Run("a shell is offered what the cluster has", func(t *testing.T) { offeredByCluster(t, c) })
 	t.Run("a server's life from the terminal", func(t *testing.T) { lifeOfAServer(t, c) })
 	t.Run("launch waits until the pod is admitted where there is no node", func(t *testing.T) {
 		got := slipway(t, "", launch...)
@@ -101,6 +101,7 @@ func TestCommandsOnACluster(t *testing.T) {
 		image, err := c.Kubectl(t.Context(), nil, "get", "pod", "-n", "data101", "jupyter-alice", "-o", "jsonpath={.spec.containers[*].name}")
 		require.NoError(t, err)
 		assert.Equal(t, "notebook mongo postgres", image)
+		diffRunning(t, c)
 	})
 	t.Run("no server waits forever", func(t *testing.T) {
 		got := slipway(t, "", "launch", "jupyter-bob", "-n", "data101", "--hub", "campus", "--user", "bob", "--until", "running", "--timeout", "200ms")
@@ -110,13 +111,20 @@ func TestCommandsOnACluster(t *testing.T) {
 }
 
 // offeredByCluster is after hub and pod name came from the policies, when there is one server.
-func offeredByCluster(t *testing.T) {
+func offeredByCluster(t *testing.T, c *kube.Cluster) {
+	t.Helper()
+	require.NoError(t, c.CreateNamespace(t.Context(), "research", nil))
+	_, err := c.Kubectl(t.Context(), nil, "apply", "-f", examples+"/hooks/gpu-by-group.yaml")
+	require.NoError(t, err)
 	for line, want := range map[string][]string{
-		"explain -n data101 ":                             {"jupyter-alice---3bc51062"},
-		"explain -n data101 jupyter-alice---3bc51062 ":    nil,
-		"explain -n jupyter ":                             nil,
-		"stop -n data101 --user ":                         {"Alice"},
-		"stop -n data101 --hub other --user ":             nil,
+		"explain -n data101 ":                                 {"jupyter-alice---3bc51062"},
+		"explain -n data101 jupyter-alice---3bc51062 ":        nil,
+		"explain -n jupyter ":                                 nil,
+		"stop -n data101 --user ":                             {"Alice"},
+		"stop -n data101 --hub other --user ":                 nil,
+		"launch -n research --user bob --profile ":            {"cpu\tNo GPU", "gpu\tOne GPU"}, // it may be for another hub
+		"launch -n research --hub main --user bob --profile ": {"cpu\tNo GPU"},
+		"launch -n research --hub main --user bob --group gpu-users --profile gpu --option product=": {"product=t4\tTesla T4"},
 		"events -n data101 --hub ":                        {"campus"},
 		"render -n data101 --launcher jup":                {"jupyter/hub"},
 		"render -n data":                                  {"data101"},

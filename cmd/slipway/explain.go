@@ -53,7 +53,8 @@ the settings, and "denials" the code, policy, field and message of each reason. 
 	server.register(cmd)
 	input.register(cmd)
 	cmd.Flags().StringVar(&why, "why", "", "tell the whole chain of one `field`, or of what lies below it")
-	cmd.Flags().StringVarP(&output, "output", "o", "table", "`format`: table, yaml or json")
+	noFiles(cmd, "why")
+	formatFlag(cmd, &output, "table", "yaml", "json")
 	return cmd
 }
 

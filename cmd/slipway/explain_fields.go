@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/slipway-hub/slipway/cmd/terminal"
 	"github.com/slipway-hub/slipway/policy"
 )
@@ -87,10 +89,8 @@ func explainWhy(r *request, pattern, output string, write func(io.Writer, *expla
 func whyIn(r *request, result *policy.Result, pattern string) *why {
 	matches := matcherOf(pattern)
 	var found why
-	taken := map[string]bool{}
 	for i := range result.Fields {
 		f := &result.Fields[i]
-		taken[f.Path] = true
 		if matches(f.Path) || matches(f.By.Setting) {
 			found.fields = append(found.fields, *f)
 		}
@@ -105,18 +105,34 @@ func whyIn(r *request, result *policy.Result, pattern string) *why {
 	if live == nil || live.UID == "" || result.Kept {
 		return &found
 	}
-	drift := policy.Drift(live, result)
-	for _, l := range policy.PodLeaves(live) {
-		if taken[l.Path] || !matches(l.Path) {
-			continue
-		}
-		by := "filled in by the API server, its admission, or the node's agents"
-		if slices.ContainsFunc(drift, func(d policy.Difference) bool { return strings.HasPrefix(l.Path, d.Path) }) {
-			by = "not by the policies of now: earlier ones, another webhook, or somebody since"
-		}
-		found.unset = append(found.unset, unsetField{l.Path, shown(l.Value, l.Private), by})
-	}
+	found.unset = unsetFields(live, result, matches)
 	return &found
+}
+
+// unsetFields are those of a running pod that policy doesn't set now, or sets otherwise.
+func unsetFields(live *corev1.Pod, result *policy.Result, matches func(string) bool) []unsetField {
+	var unset []unsetField
+	drift, fitted := policy.Drift(live, result), map[string]string{}
+	for _, l := range policy.PodLeaves(result.Pod) {
+		fitted[l.Path] = l.Value
+	}
+	for _, l := range policy.PodLeaves(live) {
+		value, set := fitted[l.Path]
+		differs := slices.ContainsFunc(drift, func(d policy.Difference) bool { return policy.IsBelow(l.Path, d.Path) })
+		u := unsetField{path: l.Path, value: shown(l.Value, l.Private)}
+		switch {
+		case !matches(l.Path), set && (value == l.Value || !differs):
+			continue
+		case set:
+			u.by = "the running pod has this value, and policy gives another now: policy has changed, or somebody changed the pod"
+		case differs:
+			u.by = "no policy of now sets it: an earlier one, another webhook, or somebody since"
+		default:
+			u.by = "policy doesn't set it: the API server, its admission or the node's agents filled it in"
+		}
+		unset = append(unset, u)
+	}
+	return unset
 }
 
 // matcherOf says of a path whether the pattern names it, something above it, or the end of something above it.

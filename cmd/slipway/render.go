@@ -62,14 +62,20 @@ func render(ctx context.Context, server *serverFlags, input *inputFlags, encode 
 	if err != nil {
 		return failed(err)
 	}
-	text, err := encode(list)
-	if err != nil {
-		return failed(fmt.Errorf("encode the result: %w", err))
-	}
-	if _, err := io.out.Write(text); err != nil {
+	if err := writeEncoded(io.out, encode, list); err != nil {
 		return failed(fmt.Errorf("write the result: %w", err))
 	}
 	return nil
+}
+
+// writeEncoded writes an object in a format.
+func writeEncoded(w io.Writer, encode func(any) ([]byte, error), v any) error {
+	text, err := encode(v)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(text)
+	return err
 }
 
 // encoder is the function that writes an object in a format.
@@ -78,16 +84,18 @@ func encoder(format string) (func(any) ([]byte, error), error) {
 	case "yaml":
 		return yaml.Marshal, nil
 	case "json":
-		return func(v any) ([]byte, error) {
-			var text bytes.Buffer
-			e := json.NewEncoder(&text)
-			e.SetEscapeHTML(false) // a shell's && stays readable
-			e.SetIndent("", "  ")
-			err := e.Encode(v)
-			return text.Bytes(), err
-		}, nil
+		return encodeJSON, nil
 	}
 	return nil, fmt.Errorf("--output %q: the formats are yaml and json", format)
+}
+
+func encodeJSON(v any) ([]byte, error) {
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false) // a shell's && stays readable
+	e.SetIndent("", "  ")
+	err := e.Encode(v)
+	return text.Bytes(), err
 }
 
 // listOf is the pod, its home claim and its other claims, and the user's own namespace where the server has one, as a v1 List. The

@@ -61,7 +61,7 @@ Exit codes: 0 good; 1 denied, different, or a test failed; 2 wrong usage or inva
 	root.SetErr(io.err)
 	explain := newExplain(io)
 	explain.ValidArgsFunction = completePod
-	aboutServers := []*cobra.Command{newRender(io), explain, newLaunch(io), newStop(io), newList(io), newEvents(io), newCheck(io)}
+	aboutServers := []*cobra.Command{newRender(io), explain, newDiff(io), newLaunch(io), newStop(io), newList(io), newEvents(io), newCheck(io)}
 	complete(aboutServers...)
 	root.AddCommand(aboutServers...)
 	root.AddCommand(newTest(io), newImport(io), newVersion(io), newDocs(io))

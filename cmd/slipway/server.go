@@ -207,9 +207,9 @@ func (r *request) apply() (*policy.Result, error) {
 	return &result, nil
 }
 
-// request asks the policies about the subject. Its error is that the hub isn't known.
-func (s *subject) request(policies *policySet) (*request, error) {
-	r := &request{policies: policies.compiled, unreadable: policies.unreadable, warnings: policies.warnings, input: policy.Input{
+// input is what the engine is asked about the subject.
+func (s *subject) input() policy.Input {
+	return policy.Input{
 		Identity:  s.identity,
 		Namespace: s.namespace,
 		Caller:    s.caller,
@@ -218,7 +218,12 @@ func (s *subject) request(policies *policySet) (*request, error) {
 		Surplus:   s.sent.surplus,
 		Shape:     s.sent.shape,
 		Refused:   s.refused,
-	}}
+	}
+}
+
+// request asks the policies about the subject. Its error is that the hub isn't known.
+func (s *subject) request(policies *policySet) (*request, error) {
+	r := &request{policies: policies.compiled, unreadable: policies.unreadable, warnings: policies.warnings, input: s.input()}
 	if s.identity.Hub != "" {
 		return r, nil
 	}

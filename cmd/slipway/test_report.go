@@ -280,14 +280,5 @@ func writeTestJSON(w io.Writer, r *testReport) error {
 		}
 		out.Tests = append(out.Tests, one)
 	}
-	encode, err := encoder("json")
-	if err != nil {
-		return err
-	}
-	text, err := encode(out)
-	if err != nil {
-		return err
-	}
-	_, err = w.Write(text)
-	return err
+	return writeEncoded(w, encodeJSON, out)
 }

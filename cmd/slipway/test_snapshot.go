@@ -12,6 +12,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/yaml"
 
 	"github.com/slipway-hub/slipway/policy"
 )
@@ -89,13 +90,9 @@ func (s *snapshot) write(pod map[string]any) error {
 	if s.list != nil {
 		content = podList{s.list.APIVersion, s.list.Kind, slices.Concat([]map[string]any{pod}, s.list.Items[1:])}
 	}
-	format := "yaml"
+	encode := yaml.Marshal
 	if filepath.Ext(s.file) == ".json" {
-		format = "json"
-	}
-	encode, err := encoder(format)
-	if err != nil {
-		return err
+		encode = encodeJSON
 	}
 	text, err := encode(content)
 	if err != nil {

@@ -143,11 +143,11 @@ func TestATokenIsAskedAboutOnceAMinute(t *testing.T) {
 		}
 		ask("good", 1)
 		ask("good", 1)
-		time.Sleep(believed)
+		time.Sleep(believed) //nolint:forbidigo // on the clock of the bubble
 		ask("good", 2)
 		ask("made up", 3)
 		ask("made up", 3)
-		time.Sleep(disbelieved + 1)
+		time.Sleep(disbelieved + 1) //nolint:forbidigo // on the clock of the bubble
 		ask("made up", 4)
 		ask("good", 4)
 	})
@@ -161,7 +161,7 @@ func TestATokenThatIsRevokedIsRefusedAfterAMinute(t *testing.T) {
 		_, err := tokens.Caller(withToken(good))
 		require.NoError(t, err)
 		clear(r.of)
-		time.Sleep(believed)
+		time.Sleep(believed) //nolint:forbidigo // on the clock of the bubble
 		for range 2 {
 			_, err = tokens.Caller(withToken(good))
 			require.ErrorIs(t, err, ErrUnauthenticated)
@@ -201,7 +201,7 @@ func TestMadeUpTokensKeepNobodyElseOut(t *testing.T) {
 		assert.True(t, p.Retryable)
 		assert.Equal(t, "2", answer.Header.Get("Retry-After"))
 
-		time.Sleep(believed)
+		time.Sleep(believed) //nolint:forbidigo // on the clock of the bubble
 		_, err = tokens.Caller(withToken(good))
 		require.NoError(t, err, "a token that was good a minute ago waits for no other")
 		close(r.waits)

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 
+	"github.com/slipway-hub/slipway/policy/internal/spelling"
 	"github.com/slipway-hub/slipway/policy/v1alpha1"
 )
 
@@ -98,6 +99,12 @@ var elsewhere = map[string]outside{
 		draft: "spec:\n  groups: [NAME]\n  priority: 10\n  defaults: {}"},
 }
 
+// Elsewhere says of a trait without a place in a policy why, and what to do with it instead. It is false for the others.
+func Elsewhere(trait string) (why, instead string, is bool) {
+	o, is := elsewhere[trait]
+	return o.why, o.what, is
+}
+
 // elsewhere reports what has no place in a policy, and what KubeSpawner doesn't know.
 func (c *converter) elsewhere(given map[string]any) {
 	for _, name := range slices.Sorted(maps.Keys(given)) {
@@ -108,7 +115,7 @@ func (c *converter) elsewhere(given map[string]any) {
 		at, v := c.origin(name), given[name]
 		o, has := elsewhere[name]
 		if !has {
-			c.find(Warning, at, "KubeSpawner has no such trait: it logs a warning and goes on", "it is left out"+DidYouMean(name))
+			c.find(Warning, at, "KubeSpawner has no such trait: it logs a warning and goes on", "it is left out"+didYouMean(name))
 			continue
 		}
 		c.report(o, v, at)
@@ -192,9 +199,9 @@ func (c *converter) attribute(name string, v any, at string) (string, bool) {
 	case now == "profile_list", now == "env_keep", now == "delete_pvc":
 		c.find(Unmapped, at, "can't be set for one profile", "set it for all")
 	case isMap:
-		c.refusef(at, "KubeSpawner has no such trait, and fails to start a server with it%s", DidYouMean(name))
+		c.refusef(at, "KubeSpawner has no such trait, and fails to start a server with it%s", didYouMean(name))
 	default:
-		c.find(Warning, at, "KubeSpawner has no such trait and does nothing with it", "it is left out"+DidYouMean(name))
+		c.find(Warning, at, "KubeSpawner has no such trait and does nothing with it", "it is left out"+didYouMean(name))
 	}
 	return now, false
 }
@@ -237,11 +244,11 @@ func falsy(v any) bool {
 	return empty(v)
 }
 
-// DidYouMean names the trait that is nearest to a misspelt one.
-func DidYouMean(name string) string {
+// didYouMean names the trait that is nearest to a misspelt one.
+func didYouMean(name string) string {
 	best, distance := "", 4
 	for _, known := range slices.Sorted(maps.Keys(traitByName)) {
-		if d := editDistance(name, known); d < distance {
+		if d := spelling.Distance(name, known); d < distance {
 			best, distance = known, d
 		}
 	}
@@ -257,26 +264,3 @@ func DidYouMean(name string) string {
 	}
 	return "; did you mean " + best + "?"
 }
-
-// editDistance is Levenshtein's.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
-}
-
-// Alike says whether one name is probably the other, misspelt.
-func Alike(a, b string) bool { return editDistance(a, b) <= 2 && min(len(a), len(b)) > 3 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/slipway-hub/slipway/policy/internal/spelling"
 	"github.com/slipway-hub/slipway/policy/kubespawner"
 )
 
@@ -106,7 +107,7 @@ func quoted(list []string) []string {
 // nearest guesses which key was meant.
 func nearest(key string, keys map[string]rule) string {
 	for _, known := range slices.Sorted(maps.Keys(keys)) {
-		if strings.EqualFold(strings.ReplaceAll(key, "_", ""), known) || kubespawner.Alike(key, known) {
+		if strings.EqualFold(strings.ReplaceAll(key, "_", ""), known) || spelling.Alike(key, known) {
 			return "; did you mean " + known + "?"
 		}
 	}

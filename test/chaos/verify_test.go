@@ -68,17 +68,30 @@ func (p *people) list(ctx context.Context) (*left, error) {
 	return l, nil
 }
 
+// awaitLeft waits for what is to be left, and gives what was seen last, so that it can be told what is wrong with it.
+func (p *people) awaitLeft(t *testing.T, what string, enough func(*left) bool) *left {
+	t.Helper()
+	var seen *left
+	assert.NoError(t, await(t.Context(), what, func(ctx context.Context) (bool, error) {
+		l, err := p.list(ctx)
+		if err != nil {
+			return false, err
+		}
+		seen = l
+		return enough(l), nil
+	}))
+	require.NotNil(t, seen, "the API server never told what is there")
+	return seen
+}
+
 // verify looks at everything: one pod, one Secret and one claim for each server that is to be there, a claim for each that was, and
 // nothing else.
 func (p *people) verify(t *testing.T, users []string) {
 	t.Helper()
-	var l *left
 	// A pod that was deleted last is on its way, and its Secret goes with the garbage collection.
-	assert.NoError(t, await(t.Context(), "as many pods and Secrets as servers", func(ctx context.Context) (bool, error) {
-		var err error
-		l, err = p.list(ctx)
-		return err == nil && len(l.pods) == len(p.stays) && len(l.secrets) == len(p.stays), err
-	}))
+	l := p.awaitLeft(t, "as many pods and Secrets as servers", func(l *left) bool {
+		return len(l.pods) == len(p.stays) && len(l.secrets) == len(p.stays)
+	})
 	t.Logf("left are %d pods, %d Secrets and %d claims, of %d users, of whom %d want their servers to stay",
 		len(l.pods), len(l.secrets), len(l.claims), len(users), len(p.stays))
 	assert.Empty(t, p.lost, "servers that went or were replaced though nobody wanted that")
@@ -151,11 +164,8 @@ func (p *people) leave(t *testing.T, users []string) {
 			return err == nil, err
 		}))
 	}
-	var l *left
-	assert.NoError(t, await(t.Context(), "nothing is left of deleted users", func(ctx context.Context) (bool, error) {
-		var err error
-		l, err = p.list(ctx)
-		return err == nil && len(l.pods)+len(l.secrets)+len(l.claims) == 0, err
-	}))
+	l := p.awaitLeft(t, "nothing is left of deleted users", func(l *left) bool {
+		return len(l.pods)+len(l.secrets)+len(l.claims) == 0
+	})
 	t.Logf("after all users were deleted, %d pods, %d Secrets and %d claims are left", len(l.pods), len(l.secrets), len(l.claims))
 }

@@ -21,12 +21,14 @@ var update = flag.Bool("update", false, "write the outputs in the documentation 
 type copied struct {
 	folder string
 	env    []string
+	// looked are the commands that were looked at.
+	looked map[string]struct{}
 }
 
 // copyRepository makes the copy and builds the programs in it.
 func copyRepository(t *testing.T) *copied {
 	t.Helper()
-	c := &copied{folder: filepath.Join(t.TempDir(), "slipway")}
+	c := &copied{folder: filepath.Join(t.TempDir(), "slipway"), looked: map[string]struct{}{}}
 	for _, name := range files(t) {
 		from, to := filepath.Join(root, name), filepath.Join(c.folder, name)
 		about, err := os.Stat(from)

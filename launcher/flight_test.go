@@ -95,6 +95,7 @@ func TestAServerThatIsStoppedAfterItsCallerHungUpGoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := deaf()
 		l := onFakes(t, client)
+		synctest.Wait() // a request that is held holds the lock of the fake, for which a watch would wait
 		inCreate, goOn := held(client, "create", "pods")
 		ctx, hangUp := context.WithCancel(t.Context())
 		started := begin(ctx, l, "one")

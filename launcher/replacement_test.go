@@ -43,6 +43,7 @@ func TestProgressEndsWhereTheReplacementIsDenied(t *testing.T) {
 			}
 		}()
 		time.Sleep(20 * time.Second) //nolint:forbidigo // the clock is the test's own
+		synctest.Wait()
 		tries := 0
 		client.PrependReactor("create", "pods", func(clienttesting.Action) (bool, runtime.Object, error) {
 			if tries++; tries == 1 {

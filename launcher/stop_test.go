@@ -25,6 +25,7 @@ func TestAServerThatIsStoppedWhileItIsCreatedDoesntComeUp(t *testing.T) {
 		client := fake.NewClientset()
 		inCreate, goOn := make(chan struct{}), make(chan struct{})
 		l := onFakes(t, client)
+		synctest.Wait() // a request that is held holds the lock of the fake, for which a watch would wait
 		client.PrependReactor("create", "pods", func(clienttesting.Action) (bool, runtime.Object, error) {
 			close(inCreate)
 			<-goOn

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -84,6 +85,18 @@ func TestUnsetTakesAWeakerLayersValueAway(t *testing.T) {
 func TestAnUnsetPortIsNoPort(t *testing.T) {
 	c := compiled(t, baseline+namespaced("n", "{defaults: {unset: [port]}}"))
 	assert.Empty(t, notebook(fitted(t, c, aliceIn("research")).Pod).Ports)
+}
+
+// The API server labels every namespace with its own name; who renders from files doesn't write that down.
+func TestANamespaceIsSelectedByItsOwnName(t *testing.T) {
+	c := compiled(t, clusterwide("own", `{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: lab}},
+  launchers: [{serviceAccount: {namespace: jupyter, name: hub}, mayAssertGroups: ["*"]}],
+  defaults: {image: "a:1"}, expressions: {"environment[IN]": "namespaceObject.metadata.labels['kubernetes.io/metadata.name']"}}`))
+	assert.Equal(t, []corev1.EnvVar{{Name: "IN", Value: "lab"}}, slices.DeleteFunc(notebook(fitted(t, c, aliceIn("lab")).Pod).Env, func(v corev1.EnvVar) bool { return v.Name != "IN" }))
+
+	r, err := c.Apply(aliceIn("other"))
+	require.NoError(t, err)
+	assert.Equal(t, NoPolicy, r.Denials[0].Code)
 }
 
 func TestDenials(t *testing.T) {

@@ -66,7 +66,7 @@ func scenesOf(c *Compiled, p *compiledPolicy, known []Namespace) []*scene {
 	for _, other := range c.policies {
 		if other != p && other.cluster && other.selector != nil && !c.reaches(other, scenes[0].namespace) && len(scenes) <= maxUnknown {
 			ns := Namespace{Name: p.ref.Namespace, Labels: labelsFor(other.spec.NamespaceSelector)}
-			s := newScene(c, p, ns, "namespace "+ns.Name+" with labels "+labels.Set(ns.Labels).String())
+			s := newScene(c, p, ns, "namespace "+ns.Name+" with labels "+labels.Set(ns.labelled()).String())
 			s.certain = false
 			scenes = append(scenes, s)
 		}
@@ -155,7 +155,7 @@ func (c *Compiled) reaches(p *compiledPolicy, ns Namespace) bool {
 	case p.selector == nil:
 		return !slices.Contains(c.exempt, ns.Name)
 	}
-	return p.selector.Matches(labels.Set(ns.Labels))
+	return p.selector.Matches(labels.Set(ns.labelled()))
 }
 
 // labelsFor are labels that a selector selects, as far as that can be said.

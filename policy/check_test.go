@@ -255,7 +255,7 @@ func TestAContradictionThatOnlyMayBeIsAWarning(t *testing.T) {
 	c := Compile(decoded(t, baseline+clusterwide("c", "{namespaceSelector: {matchLabels: {tier: teaching}}, profiles: [{slug: gpu}]}")+namespaced("n", "{profiles: [{slug: gpu}]}")))
 	f := c.Check(refN, Surroundings{})
 	assert.Empty(t, f.Errors)
-	assert.Contains(t, strings.Join(f.Warnings, "\n"), `in namespace research with labels tier=teaching: profile "gpu" is also in ClusterSpawnPolicy c`)
+	assert.Contains(t, strings.Join(f.Warnings, "\n"), `tier=teaching: profile "gpu" is also in ClusterSpawnPolicy c`)
 	f = c.Check(refN, Surroundings{Namespaces: []Namespace{{Name: "research", Labels: map[string]string{"tier": "teaching"}}}})
 	assert.NotEmpty(t, f.Errors)
 	f = c.Check(refN, Surroundings{Namespaces: []Namespace{{Name: "research"}}})

@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"maps"
+
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -73,6 +75,17 @@ func (l ClaimList) Named(name string) *metav1.PartialObjectMetadata {
 type Namespace struct {
 	Name   string
 	Labels map[string]string
+}
+
+// labelled are the labels with the one that the API server gives to every namespace: files and command lines leave it out.
+func (n Namespace) labelled() map[string]string {
+	if n.Name == "" || n.Labels[corev1.LabelMetadataName] == n.Name {
+		return n.Labels
+	}
+	set := make(map[string]string, len(n.Labels)+1)
+	maps.Copy(set, n.Labels)
+	set[corev1.LabelMetadataName] = n.Name
+	return set
 }
 
 // Identity is what a skeleton says about itself: who the server is for. It is the only thing that a hub decides.

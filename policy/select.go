@@ -67,7 +67,7 @@ func (c *Compiled) concerns(p *compiledPolicy, in *Input) bool {
 		if slices.Contains(c.exempt, in.Namespace.Name) {
 			return false
 		}
-	case !p.selector.Matches(labels.Set(in.Namespace.Labels)):
+	case !p.selector.Matches(labels.Set(in.Namespace.labelled())):
 		return false
 	}
 	if len(p.spec.Hubs) > 0 && !slices.Contains(p.spec.Hubs, in.Identity.Hub) {

@@ -16,9 +16,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/kubernetes"
-	"sigs.k8s.io/yaml"
+	"k8s.io/client-go/rest"
 
 	"github.com/slipway-hub/slipway/launcher"
 	"github.com/slipway-hub/slipway/policy"
@@ -26,22 +25,28 @@ import (
 	"github.com/slipway-hub/slipway/test/world"
 )
 
-// What the tests of the examples expect of the engine, the API server stores: each of their servers is a skeleton here.
+// What the tests of the examples expect of the engine, the API server stores: each of their servers is a skeleton here, or the pod
+// that a hub of its own mind sends.
 func TestServersOfTheExamplesAreStoredAsTheirTestsSay(t *testing.T) {
 	w := world.ForTest(t)
-	tests, err := filepath.Glob("../../policy/examples/hooks/*_test.yaml")
+	tests, err := examples.Files(exampleFolder)
 	require.NoError(t, err)
 	require.NotEmpty(t, tests)
 	for _, path := range tests {
-		t.Run(strings.TrimSuffix(filepath.Base(path), "_test.yaml"), func(t *testing.T) {
+		name, err := filepath.Rel(exampleFolder, strings.TrimSuffix(path, "_test.yaml"))
+		require.NoError(t, err)
+		t.Run(name, func(t *testing.T) {
 			f, text, err := examples.Read(path)
+			require.NoError(t, err)
+			decoded, err := policy.Decode(path, text)
 			require.NoError(t, err)
 			for i := range f.Tests {
 				makeNamespace(t, w, f.Tests[i].Namespace.Name)
 			}
-			putDocuments(t, w, text)
-			decoded, err := policy.Decode(path, text)
-			require.NoError(t, err)
+			for i := range decoded.Namespaced {
+				makeNamespace(t, w, decoded.Namespaced[i].Namespace)
+			}
+			applyFiles(t, w, f.Policies)
 			c := policy.Compile(decoded)
 			for i := range f.Tests {
 				t.Run(f.Tests[i].Name, func(t *testing.T) { tryExample(t, w, c, &f.Tests[i]) })
@@ -49,6 +54,8 @@ func TestServersOfTheExamplesAreStoredAsTheirTestsSay(t *testing.T) {
 		})
 	}
 }
+
+const exampleFolder = "../../policy/examples"
 
 // makeNamespace makes one by the name that an example says, unless it is there.
 func makeNamespace(t *testing.T, w *world.World, name string) {
@@ -59,25 +66,24 @@ func makeNamespace(t *testing.T, w *world.World, name string) {
 	w.SettleNamespace(t, name)
 }
 
-// putDocuments creates policies exactly as they are written, and takes them away with the test.
-func putDocuments(t *testing.T, w *world.World, text []byte) {
+// applyFiles does with policies what a user does: kubectl apply, and wait until they are Ready. They go away with the test.
+func applyFiles(t *testing.T, w *world.World, files []string) {
 	t.Helper()
-	for doc := range strings.SplitSeq(string(text), "\n---\n") {
-		object := &unstructured.Unstructured{}
-		require.NoError(t, yaml.UnmarshalStrict([]byte(doc), &object.Object))
-		if object.Object == nil {
-			continue
-		}
-		client := w.Policies(object.GetKind(), object.GetNamespace())
-		// It may be judged before one that came, or went, a moment ago was seen to.
-		require.NoError(t, world.Eventually(t.Context(), func() error {
-			_, err := client.Create(t.Context(), object, metav1.CreateOptions{FieldValidation: metav1.FieldValidationStrict})
-			return err
-		}))
-		t.Cleanup(func() {
-			assert.NoError(t, client.Delete(context.WithoutCancel(t.Context()), object.GetName(), metav1.DeleteOptions{}))
-		})
+	var args []string
+	for _, file := range files {
+		args = append(args, "-f", file)
 	}
+	t.Cleanup(func() {
+		_, err := w.Cluster.Kubectl(context.WithoutCancel(t.Context()), nil, append([]string{"delete", "--ignore-not-found"}, args...)...)
+		assert.NoError(t, err)
+	})
+	// They may be judged before ones that came, or went, a moment ago were seen to.
+	require.NoError(t, world.Eventually(t.Context(), func() error {
+		_, err := w.Cluster.Kubectl(t.Context(), nil, append([]string{"apply"}, args...)...)
+		return err
+	}))
+	_, err := w.Cluster.Kubectl(t.Context(), nil, append([]string{"wait", "--for=condition=Ready", "--timeout=30s"}, args...)...)
+	require.NoError(t, err)
 	w.Settle(t)
 }
 
@@ -90,24 +96,46 @@ func tryExample(t *testing.T, w *world.World, c *policy.Compiled, test *examples
 	require.NoError(t, err)
 	id := in.Identity
 	id.Name = "jupyter-" + id.User
+	account := "default"
 	if result.Pod != nil {
 		id.Name = result.Pod.Name
-		require.NoError(t, w.Cluster.EnsureServiceAccount(t.Context(), test.Namespace.Name, cmp.Or(result.Pod.Spec.ServiceAccountName, "default")))
+		account = cmp.Or(result.Pod.Spec.ServiceAccountName, account)
+	} else if test.Sent != nil {
+		account = cmp.Or(test.Sent.Spec.ServiceAccountName, account)
 	}
-	client := w.Hub
-	if strings.HasSuffix(test.Launcher, "/"+world.OtherAccount) {
-		client = w.Forger
+	require.NoError(t, w.Cluster.EnsureServiceAccount(t.Context(), test.Namespace.Name, account))
+	pod := test.Sent
+	if pod == nil {
+		pod = launcher.Skeleton(id, test.Namespace.Name)
 	}
 	if changed {
 		w.Namespace(t) // namespaces are read in order: whoever knows this one has read the labels
 	}
-	require.NoError(t, attempt(t, w, client, launcher.Skeleton(id, test.Namespace.Name), test, result.Pod))
+	require.NoError(t, attempt(t, w, clientOf(t, w, test.Launcher), pod, test, result.Pod))
 }
 
-// attempt creates the skeleton and says how what comes of it isn't as expected, or not what the engine rendered.
-func attempt(t *testing.T, w *world.World, client kubernetes.Interface, skeleton *corev1.Pod, test *examples.Case, rendered *corev1.Pod) error {
+// clientOf is that of an account, NAMESPACE/NAME or empty for the hub's. One that the world has no token of may do anything, so that
+// policy alone is in its way.
+func clientOf(t *testing.T, w *world.World, account string) kubernetes.Interface {
 	t.Helper()
-	pod, err := client.CoreV1().Pods(skeleton.Namespace).Create(t.Context(), skeleton, metav1.CreateOptions{})
+	switch account {
+	case "", world.HubNamespace + "/" + world.HubAccount:
+		return w.Hub
+	case world.HubNamespace + "/" + world.OtherAccount:
+		return w.Forger
+	}
+	namespace, name, _ := strings.Cut(account, "/")
+	config := rest.CopyConfig(w.Cluster.Config())
+	config.Impersonate = rest.ImpersonationConfig{UserName: "system:serviceaccount:" + namespace + ":" + name, Groups: []string{"system:masters"}}
+	client, err := kubernetes.NewForConfig(config)
+	require.NoError(t, err)
+	return client
+}
+
+// attempt creates the pod and says how what comes of it isn't as expected, or not what the engine rendered.
+func attempt(t *testing.T, w *world.World, client kubernetes.Interface, sent *corev1.Pod, test *examples.Case, rendered *corev1.Pod) error {
+	t.Helper()
+	pod, err := client.CoreV1().Pods(sent.Namespace).Create(t.Context(), sent, metav1.CreateOptions{})
 	if err != nil {
 		denied, ok := errors.AsType[*launcher.Denied](launcher.Explain(err))
 		if !ok {
@@ -120,11 +148,18 @@ func attempt(t *testing.T, w *world.World, client kubernetes.Interface, skeleton
 		return errors.New("it came through")
 	}
 	pod = examples.WithoutDefaultTolerations(pod)
-	expected, err := examples.Differences(test.Expect.Pod, pod)
-	require.NoError(t, err)
-	all, err := examples.Differences(rendered.Spec, pod.Spec)
-	require.NoError(t, err)
-	return asExpected(append(expected, all...))
+	var all []string
+	for _, part := range []struct{ want, got any }{
+		{test.Expect.Pod, pod}, {test.Expect.Rendered, pod}, {rendered.Labels, pod.Labels}, {rendered.Spec, pod.Spec},
+	} {
+		if part.want == nil {
+			continue
+		}
+		differ, err := examples.Differences(part.want, part.got)
+		require.NoError(t, err)
+		all = append(all, differ...)
+	}
+	return asExpected(all)
 }
 
 func asExpected(differences []string) error {

@@ -2,8 +2,10 @@
 package examples
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,11 +15,12 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/slipway-hub/slipway/policy"
+	"github.com/slipway-hub/slipway/policy/v1alpha1"
 )
 
 // File is a file of tests.
 type File struct {
-	// Policies are files, relative to this one.
+	// Policies are files and folders, relative to this one; Read gives the files.
 	Policies []string `json:"policies"`
 	Tests    []Case   `json:"tests"`
 }
@@ -42,15 +45,26 @@ type Case struct {
 	} `json:"identity"`
 	// Launcher is NAMESPACE/NAME; empty: one that policy lists.
 	Launcher string `json:"launcher"`
-	Expect   Expect `json:"expect"`
+	// Pod is the file, relative to that of the tests, with the pod that is sent. Empty: a bare skeleton.
+	Pod    string `json:"pod"`
+	Expect Expect `json:"expect"`
+	// Sent is what Read found in Pod; nil: a bare skeleton.
+	Sent *corev1.Pod `json:"-"`
 }
 
-// Expect is what must come of it: parts of the pod and the claim, or exactly these denials.
+// Expect is what must come of it: parts of the pod and the claim, or exactly these denials. What is to be absent is slipway test's
+// business: the webhook's own verification keeps anything else out of the stored pod.
 type Expect struct {
-	Pod      any      `json:"pod"`
+	Pod any `json:"pod"`
+	// ExactPod is the file, relative to that of the tests, with the pod as slipway render prints it.
+	ExactPod string   `json:"exactPod"`
+	Absent   []string `json:"absent"`
 	Claim    any      `json:"claim"`
+	NoClaim  bool     `json:"noClaim"`
 	Denied   []Denial `json:"denied"`
 	Warnings []string `json:"warnings"`
+	// Rendered is what Read found in ExactPod; nil where it names nothing.
+	Rendered any `json:"-"`
 }
 
 // Denial is the part of a policy.Denial that must be there: Message is contained, an empty Field is any.
@@ -60,39 +74,135 @@ type Denial struct {
 	Message string      `json:"message"`
 }
 
-// Read gives the file of tests and the text of the policies that it names.
+// Read gives the file of tests, with what it names, and the text of its policies.
 func Read(path string) (File, []byte, error) {
 	var f File
-	data, err := os.ReadFile(path)
-	if err != nil {
+	if err := readYAML(path, &f); err != nil {
 		return f, nil, err
 	}
-	if err := yaml.UnmarshalStrict(data, &f); err != nil {
-		return f, nil, fmt.Errorf("%s: %w", path, err)
-	}
 	var policies []byte
+	var files []string
 	for _, name := range f.Policies {
-		text, err := os.ReadFile(filepath.Join(filepath.Dir(path), name))
+		found, err := policyFiles(beside(path, name))
+		if err != nil {
+			return f, nil, err
+		}
+		files = append(files, found...)
+	}
+	for _, name := range files {
+		text, err := os.ReadFile(name)
 		if err != nil {
 			return f, nil, err
 		}
 		policies = append(append(policies, text...), "\n---\n"...)
 	}
+	f.Policies = files
+	hub, err := onlyHub(path, policies)
+	if err != nil {
+		return f, nil, err
+	}
+	for i := range f.Tests {
+		c := &f.Tests[i]
+		c.Identity.Hub = cmp.Or(c.Identity.Hub, hub)
+		if c.Pod != "" {
+			c.Sent = &corev1.Pod{}
+			if err := readYAML(beside(path, c.Pod), c.Sent); err != nil {
+				return f, nil, err
+			}
+			c.Sent.Namespace = c.Namespace.Name
+		}
+		if c.Expect.ExactPod != "" {
+			if err := readYAML(beside(path, c.Expect.ExactPod), &c.Expect.Rendered); err != nil {
+				return f, nil, err
+			}
+		}
+	}
 	return f, policies, nil
+}
+
+// onlyHub is the one that policies name, "" where they name none or several: what slipway takes where nobody says one.
+func onlyHub(path string, text []byte) (string, error) {
+	policies, err := policy.Decode(path, text)
+	if err != nil {
+		return "", err
+	}
+	var hubs []string
+	add := func(spec *v1alpha1.SpawnPolicySpec) {
+		hubs = append(hubs, spec.Hubs...)
+		for i := range spec.Launchers {
+			hubs = append(hubs, spec.Launchers[i].Hubs...)
+		}
+	}
+	for i := range policies.Cluster {
+		add(&policies.Cluster[i].Spec)
+	}
+	for i := range policies.Namespaced {
+		add(&policies.Namespaced[i].Spec)
+	}
+	slices.Sort(hubs)
+	if hubs = slices.Compact(hubs); len(hubs) == 1 {
+		return hubs[0], nil
+	}
+	return "", nil
+}
+
+func beside(path, name string) string { return filepath.Join(filepath.Dir(path), name) }
+
+func readYAML(path string, into any) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := yaml.UnmarshalStrict(data, into); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+// policyFiles are those of a folder, which tests may stand in as well, or the file itself.
+func policyFiles(path string) ([]string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return []string{path}, nil
+	}
+	files, err := filepath.Glob(filepath.Join(path, "*.yaml"))
+	return slices.DeleteFunc(files, isTests), err
+}
+
+func isTests(path string) bool { return strings.HasSuffix(path, "_test.yaml") }
+
+// Files are the files of tests in a folder and those below it.
+func Files(folder string) ([]string, error) {
+	var files []string
+	err := filepath.WalkDir(folder, func(path string, _ fs.DirEntry, err error) error {
+		if isTests(path) {
+			files = append(files, path)
+		}
+		return err
+	})
+	return files, err
 }
 
 // Input is what the engine gets for a case.
 func (c *Case) Input() policy.Input {
+	namespace := policy.Namespace{Name: c.Namespace.Name, Labels: c.Namespace.Labels}
 	id := c.Identity
 	in := policy.Input{
 		Identity: policy.Identity{
 			Hub: id.Hub, User: id.User, Server: id.Server, UserID: id.UserID, Groups: id.Groups, Profile: id.Profile, Options: id.Options,
 			UserAnnotations: id.UserAnnotations, Env: id.Env,
 		},
-		Namespace: policy.Namespace{Name: c.Namespace.Name, Labels: c.Namespace.Labels},
+		Namespace: namespace,
 	}
-	if namespace, name, ok := strings.Cut(c.Launcher, "/"); ok {
-		in.Caller = "system:serviceaccount:" + namespace + ":" + name
+	if c.Sent != nil {
+		sent, denials := policy.IdentityOf(c.Sent)
+		in = policy.Input{Identity: sent, Namespace: namespace, Sent: c.Sent, Refused: append(denials, policy.Owned(c.Sent)...)}
+	}
+	if account, name, ok := strings.Cut(c.Launcher, "/"); ok {
+		in.Caller = "system:serviceaccount:" + account + ":" + name
 	}
 	return in
 }

@@ -285,20 +285,20 @@ func TestClaimsAreMarkedForDeletionInTheLaunchersName(t *testing.T) {
 		}
 		return c
 	}
-	client := fake.NewClientset(claim("home", "alice", "", "main"), claim("lab", "alice", "lab", "main"), claim("bobs", "bob", "", "main"), claim("others", "alice", "", "other"))
+	client := fake.NewClientset(claim("home", "alice", "", "main"), claim("claim-alice--lab", "alice", "lab", "main"), claim("bobs", "bob", "", "main"), claim("others", "alice", "", "other"))
 	l := onFakes(t, client)
 	require.Eventually(t, func() bool { return l.Ready() == nil }, soon, time.Millisecond)
 	key := launcher.Key{Hub: "main", User: "alice", Name: "lab"}
 	asked, err := l.DeleteClaims(t.Context(), key, false)
 	require.NoError(t, err)
-	assert.Equal(t, []launcher.Claim{{Namespace: "research", Name: "lab", Key: key, DeleteRequested: true}}, asked)
-	marked, err := client.CoreV1().PersistentVolumeClaims("research").Get(t.Context(), "lab", metav1.GetOptions{})
+	assert.Equal(t, []launcher.Claim{{Namespace: "research", Name: "claim-alice--lab", Key: key, DeleteRequested: true}}, asked)
+	marked, err := client.CoreV1().PersistentVolumeClaims("research").Get(t.Context(), "claim-alice--lab", metav1.GetOptions{})
 	require.NoError(t, err)
 	assert.Equal(t, "system:serviceaccount:jupyter:hub", marked.Annotations[policy.AnnotationDeleteRequested])
 	all, err := l.Claims(t.Context(), "main", "alice")
 	require.NoError(t, err)
 	require.Len(t, all, 2)
-	assert.False(t, all[0].DeleteRequested)
+	assert.False(t, all[1].DeleteRequested)
 	asked, err = l.DeleteClaims(t.Context(), key, true)
 	require.NoError(t, err)
 	assert.Len(t, asked, 2)

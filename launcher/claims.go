@@ -143,7 +143,11 @@ func (l *Launcher) keptForOthers(ctx context.Context, key Key, c *corev1.Persist
 	}
 	kind := c.Labels[policy.LabelClaim]
 	name, has := own[kind]
-	if has && others[kind] == name || slices.Contains(slices.Collect(maps.Values(others)), c.Name) {
+	if !has || name != c.Name {
+		// By a template of before it may have been the home of all.
+		return "policy of today gives this server another one", nil
+	}
+	if others[kind] == name || slices.Contains(slices.Collect(maps.Values(others)), c.Name) {
 		return "other servers of the user have it too", nil
 	}
 	return "", nil

@@ -40,6 +40,11 @@ func TestANamedServerTakesAlongNoClaimThatOthersHaveToo(t *testing.T) {
 			map[string]any{"storagePvcEnsure": true, "pvcNameTemplate": "claim-{user_server}"},
 			map[string]string{"claim-alice": ""}, nil,
 		},
+		// By a template of before it was the home of all, and those who have it know it by whose it is.
+		"under no name that policy gives today": {
+			map[string]any{"storagePvcEnsure": true, "pvcNameTemplate": "home-{user_server}"},
+			map[string]string{"claim-alice": ""}, nil,
+		},
 		"another claim of all servers": {
 			map[string]any{"claims": map[string]any{
 				"data": map[string]any{"storageCapacity": "1Gi", "nameTemplate": "data-{username}"},

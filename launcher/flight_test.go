@@ -274,7 +274,9 @@ func TestAReplacementWaitsForTheQuotaOfThePodBefore(t *testing.T) {
 					refusals--
 					return true, nil, full
 				})
-				err := <-begin(t.Context(), onFakes(t, client), "two")
+				l := onFakes(t, client)
+				synctest.Wait() // its watch has begun
+				err := <-begin(t.Context(), l, "two")
 				if old != nil {
 					require.NoError(t, err)
 				} else {

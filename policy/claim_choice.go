@@ -14,7 +14,7 @@ type wantedClaim struct {
 	// key is its name in the setting claims; "" is the home.
 	key string
 	// setting is where the template of its name stands.
-	setting string
+	setting, template string
 	// own is the name by the template, and legacy that by the escape scheme, "" for none.
 	own, legacy string
 	// chosen is the name that was chosen before, "" for own; nil: choose.
@@ -29,7 +29,7 @@ func (x *server) chooseClaim() *Denial {
 	if !x.plan.usesClaim {
 		return nil
 	}
-	home := wantedClaim{setting: "pvcNameTemplate", own: x.ownClaim, chosen: x.in.Claim}
+	home := wantedClaim{setting: "pvcNameTemplate", template: deref(x.s.PVCNameTemplate), own: x.ownClaim, chosen: x.in.Claim}
 	if x.s.HandleLegacyNames == nil || *x.s.HandleLegacyNames {
 		home.legacy = x.legacyClaimName()
 	}
@@ -116,12 +116,20 @@ func (x *server) claimCandidates(w *wantedClaim) []string {
 	if x.in.Claims == nil || x.s.RememberPVCName != nil && !*x.s.RememberPVCName {
 		return nil
 	}
-	var names []string
+	var names, others []string
 	for _, c := range x.in.Claims.Of(x.in.Identity.User) {
 		// No new pod gets a claim that is being deleted; one that has it keeps it.
-		if c.Labels[LabelClaim] == w.key && x.isCandidate(c) && (w.chosen != nil || c.DeletionTimestamp == nil) {
-			names = append(names, c.Name)
+		if c.Labels[LabelClaim] != w.key || !x.isCandidate(c) || w.chosen == nil && c.DeletionTimestamp != nil {
+			continue
 		}
+		if c.Annotations[AnnotationServername] == x.in.Identity.Server {
+			names = append(names, c.Name)
+		} else {
+			others = append(others, c.Name)
+		}
+	}
+	if len(names) == 0 && x.isOfAllServers(w) {
+		names = others
 	}
 	if x.hasNamelessLegacy(w) {
 		names = append(names, w.legacy)
@@ -176,11 +184,26 @@ func (x *server) claimConflict(w *wantedClaim, name string) *Denial {
 	return nil
 }
 
-// isCandidate: user and server agree, and the hub's label agrees. Without that label anybody who may create claims could
+// isOfAllServers says whether the template gives all servers of a user one name. Such a claim carries the name of the server that was started
+// first, and is the others' too.
+func (x *server) isOfAllServers(w *wantedClaim) bool {
+	if w.template == "" { // that of its key, which tells them apart
+		return false
+	}
+	t, ok := x.templates.byText[w.template]
+	return !ok || !slices.ContainsFunc(t.parts, func(p part) bool { return slices.Contains(byServer, p.placeholder) })
+}
+
+// byServer are the placeholders whose values may differ between the servers of a user.
+var byServer = []string{
+	"escaped_servername", "escaped_user_server", "pod_name", "pvc_name", "safe_servername", "safe_user_server", "servername", "unescaped_servername", "user_server",
+}
+
+// isCandidate: the user agrees, and the hub's label agrees. Without that label anybody who may create claims could
 // plant one, so it is taken only where every policy that speaks of it says adoptClaims: Unlabelled.
 func (x *server) isCandidate(c *metav1.PartialObjectMetadata) bool {
 	id := &x.in.Identity
-	if c.Annotations[AnnotationUsername] != id.User || c.Annotations[AnnotationServername] != id.Server {
+	if c.Annotations[AnnotationUsername] != id.User {
 		return false
 	}
 	hub, labelled := c.Labels[LabelHub]

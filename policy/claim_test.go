@@ -234,3 +234,38 @@ func TestExtraAnnotationsSayNothingOfIdentity(t *testing.T) {
 		}
 	}
 }
+
+// A home of all servers carries the name of the one that was started first, and is the others' too.
+func TestAHomeOfAllServersIsFoundByEachOfThem(t *testing.T) {
+	const home = "storagePvcEnsure: true, volumes: {home: {persistentVolumeClaim: {claimName: '{pvc_name}'}}}"
+	for name, tc := range map[string]struct {
+		template, server string
+		claims           ClaimList
+		want             string // empty: denied
+	}{
+		"the default one, after another template": {"home-{username}", "", ClaimList{claim("claim-alice", "alice", "lab", "main")}, "claim-alice"},
+		"another one":                                      {"home-{username}", "gpu", ClaimList{claim("claim-alice", "alice", "lab", "main")}, "claim-alice"},
+		"a name without a template":                        {"home", "gpu", ClaimList{claim("claim-alice", "alice", "lab", "main")}, "claim-alice"},
+		"one of its own goes first":                        {"home-{username}", "gpu", ClaimList{claim("claim-alice", "alice", "lab", "main"), claim("gpus", "alice", "gpu", "main")}, "gpus"},
+		"each has its own":                                 {"home-{user_server}", "gpu", ClaimList{claim("claim-alice", "alice", "lab", "main")}, "home-alice--gpu"},
+		"it can't be told which of two was of all":         {"home-{username}", "", ClaimList{claim("a", "alice", "lab", "main"), claim("b", "alice", "gpu", "main")}, ""},
+		"the template's own goes before":                   {"home-{username}", "", ClaimList{claim("a", "alice", "lab", "main"), claim("home-alice", "alice", "gpu", "main")}, "home-alice"},
+		"another user's never":                             {"home-{username}", "", ClaimList{claim("claim-bob", "bob", "lab", "main")}, "home-alice"},
+		"KubeSpawner's, which another server was first in": {"claim-{username}", "", ClaimList{claim("claim-alice", "alice", "lab", "main")}, "claim-alice"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := compiled(t, baseline+namespaced("n", "{defaults: {pvcNameTemplate: '"+tc.template+"', "+home+"}}"))
+			in := aliceIn("research")
+			in.Identity.Server, in.Claims = tc.server, tc.claims
+			r, err := c.Apply(in)
+			require.NoError(t, err)
+			if tc.want == "" {
+				require.Len(t, r.Denials, 1)
+				assert.Equal(t, IdentityConflict, r.Denials[0].Code)
+				return
+			}
+			require.Empty(t, r.Denials)
+			assert.Equal(t, tc.want, r.Pod.Spec.Volumes[0].PersistentVolumeClaim.ClaimName)
+		})
+	}
+}

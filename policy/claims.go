@@ -46,7 +46,7 @@ func (x *server) chooseMoreClaims() []Denial {
 			denials = append(denials, denyf(TemplateInvalid, nil, setting, "%v", err))
 			continue
 		}
-		w := wantedClaim{key: key, setting: setting, own: own}
+		w := wantedClaim{key: key, setting: setting, template: deref(x.s.Claims[key].NameTemplate), own: own}
 		if x.in.Claim != nil {
 			w.chosen = new(x.in.MoreClaims[key])
 		}

@@ -352,8 +352,14 @@ func (s *selection) answer(o *compiledOption, id *Identity, groups []string) *De
 	}
 	if pick == nil {
 		d := denyf(OptionInvalid, ref, o.path.String(), "option %q has no choice %q", o.name, chosen)
-		if chosen == "" {
+		may := o.unlisted != nil && permits(o.unlisted.spec.AllowedUsers, o.unlisted.spec.AllowedGroups, id.User, groups)
+		switch {
+		case chosen == "" && may && len(o.choices) == 0:
+			d.Message = fmt.Sprintf("option %q has no choices: its value is given as option %q", o.name, o.name+unlistedSuffix)
+		case chosen == "":
 			d.Message = fmt.Sprintf("option %q has no default choice for user %q: choose one", o.name, id.User)
+		case may:
+			d.Message += fmt.Sprintf(": a value that isn't listed is given as option %q", o.name+unlistedSuffix)
 		}
 		return &d
 	}

@@ -87,6 +87,13 @@ func TestSelectionsThatAreDenied(t *testing.T) {
 	}
 }
 
+func TestADeniedChoiceSaysHowAValueThatIsNotListedIsGiven(t *testing.T) {
+	in := aliceIn("research")
+	in.Identity.Profile, in.Identity.Options = "small", map[string]string{"image": "ok/x"}
+	assert.Equal(t, `option "image" has no choice "ok/x": a value that isn't listed is given as option "image--unlisted-choice"`,
+		denied(t, compiled(t, profiles), in)[0].Message)
+}
+
 // KubeSpawner expands the user's text once more as a template.
 func TestTypedTextIsNeverATemplate(t *testing.T) {
 	in := aliceIn("research")

@@ -56,24 +56,30 @@ func (s *selected) meets(p *compiledPolicy, in *Input) bool {
 	return true
 }
 
-// concerns decides all of a policy's selection but its groups.
-func (c *Compiled) concerns(p *compiledPolicy, in *Input) bool {
+// concerns decides all of a policy's selection but its groups and conditions.
+func (c *Compiled) concerns(p *compiledPolicy, in *Input) bool { return c.elsewhere(p, in) == "" }
+
+// elsewhere is the field by which a policy isn't for a server, of all of its selection but groups and conditions; "" for none.
+func (c *Compiled) elsewhere(p *compiledPolicy, in *Input) string {
 	switch {
 	case !p.cluster:
 		if p.ref.Namespace != in.Namespace.Name {
-			return false
+			return fieldNamespace
 		}
 	case p.selector == nil:
 		if slices.Contains(c.exempt, in.Namespace.Name) {
-			return false
+			return "spec.namespaceSelector"
 		}
 	case !p.selector.Matches(labels.Set(in.Namespace.labelled())):
-		return false
+		return "spec.namespaceSelector"
 	}
 	if len(p.spec.Hubs) > 0 && !slices.Contains(p.spec.Hubs, in.Identity.Hub) {
-		return false
+		return "spec.hubs"
 	}
-	return len(p.spec.Users) == 0 || matchesAny(p.spec.Users, in.Identity.User)
+	if len(p.spec.Users) > 0 && !matchesAny(p.spec.Users, in.Identity.User) {
+		return "spec.users"
+	}
+	return ""
 }
 
 // groupsOf are the user's groups, sorted, and whether the cluster itself says so.

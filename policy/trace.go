@@ -58,9 +58,6 @@ func traceBy(x *server, by *said) *fieldTrace {
 
 // step notes what the last step has changed of the pod.
 func (t *fieldTrace) step(pod *corev1.Pod, who culprit) {
-	if t == nil {
-		return
-	}
 	seen := make(map[string]string, len(t.seen))
 	leaves := PodLeaves(pod)
 	for i := range leaves {
@@ -94,15 +91,24 @@ func sameOrigin(a, b *Origin) bool {
 
 // put notes what putting a setting changed.
 func (t *fieldTrace) put(pod *corev1.Pod, setting string) {
+	if t == nil {
+		return
+	}
 	t.step(pod, func(l *Leaf) []Origin { return t.setting(setting, l.segments) })
 }
 
 // rest notes what no single setting's step changed: metadata, variables, and what holds for every container.
 func (t *fieldTrace) rest(pod *corev1.Pod) {
+	if t == nil {
+		return
+	}
 	t.step(pod, func(l *Leaf) []Origin { return t.other(l.segments) })
 }
 
 func (t *fieldTrace) mutated(pod *corev1.Pod, m *ownedMutation) {
+	if t == nil {
+		return
+	}
 	t.step(pod, func(l *Leaf) []Origin {
 		if l.Path == "metadata.annotations["+AnnotationApplied+"]" {
 			return t.other(l.segments)
@@ -112,6 +118,9 @@ func (t *fieldTrace) mutated(pod *corev1.Pod, m *ownedMutation) {
 }
 
 func (t *fieldTrace) sent(pod *corev1.Pod) {
+	if t == nil {
+		return
+	}
 	t.step(pod, func(l *Leaf) []Origin {
 		if l.segments[0] == "metadata" && !strings.HasPrefix(l.segments[len(l.segments)-1], "[") {
 			return t.metadata(l.segments[1:])
@@ -133,6 +142,9 @@ func (t *fieldTrace) donor(pod *corev1.Pod, setting string) {
 
 // fill notes what was filled up; each leaf is that of the donor, and the rest follows from what was filled.
 func (t *fieldTrace) fill(pod *corev1.Pod) {
+	if t == nil {
+		return
+	}
 	t.step(pod, func(l *Leaf) []Origin {
 		if t.filled != nil && len(t.filled.by[l.Path]) > 0 {
 			return t.filled.by[l.Path]

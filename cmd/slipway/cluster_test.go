@@ -74,12 +74,7 @@ func TestCommandsOnACluster(t *testing.T) {
 		assert.Empty(t, got.out)
 	})
 	runWebhook(t, c)
-	t.Run("a denial is told with its reason", func(t *testing.T) {
-		got := slipway(t, "", append(launch, "--group", "staff")...)
-		assert.Equal(t, exitDenied, got.code)
-		assert.Contains(t, got.err, "Slipway LauncherNotAllowed: spec.launchers: ")
-		assert.Empty(t, got.out)
-	})
+	t.Run("a denial is told with its reason", func(t *testing.T) { deniedLaunch(t, launch) })
 	t.Run("a dry run stores nothing", func(t *testing.T) {
 		got := slipway(t, "", append(launch, "--dry-run")...)
 		assert.Equal(t, exitGood, got.code, got.err)
@@ -93,21 +88,33 @@ func TestCommandsOnACluster(t *testing.T) {
 	})
 	t.Run("a shell is offered what the cluster has", func(t *testing.T) { offeredByCluster(t, c) })
 	t.Run("a server's life from the terminal", func(t *testing.T) { lifeOfAServer(t, c) })
-	t.Run("launch waits until the pod is admitted where there is no node", func(t *testing.T) {
-		got := slipway(t, "", launch...)
-		assert.Equal(t, exitGood, got.code, got.err)
-		assert.Equal(t, "pod/jupyter-alice\n", got.out)
-		assert.Contains(t, got.err, "Admitted by policy")
-		image, err := c.Kubectl(t.Context(), nil, "get", "pod", "-n", "data101", "jupyter-alice", "-o", "jsonpath={.spec.containers[*].name}")
-		require.NoError(t, err)
-		assert.Equal(t, "notebook mongo postgres", image)
-		diffRunning(t, c)
-	})
+	t.Run("launch waits until the pod is admitted where there is no node", func(t *testing.T) { admittedWithoutANode(t, c, launch) })
 	t.Run("no server waits forever", func(t *testing.T) {
 		got := slipway(t, "", "launch", "jupyter-bob", "-n", "data101", "--hub", "campus", "--user", "bob", "--until", "running", "--timeout", "200ms")
 		assert.Equal(t, exitFailed, got.code)
 		assert.Contains(t, got.err, "deadline")
 	})
+}
+
+func deniedLaunch(t *testing.T, launch []string) {
+	t.Helper()
+	got := slipway(t, "", append(launch, "--group", "staff")...)
+	assert.Equal(t, exitDenied, got.code)
+	assert.Contains(t, got.err, "Slipway LauncherNotAllowed: spec.launchers: ")
+	assert.Empty(t, got.out)
+}
+
+// admittedWithoutANode compares the servers that run then, too.
+func admittedWithoutANode(t *testing.T, c *kube.Cluster, launch []string) {
+	t.Helper()
+	got := slipway(t, "", launch...)
+	assert.Equal(t, exitGood, got.code, got.err)
+	assert.Equal(t, "pod/jupyter-alice\n", got.out)
+	assert.Contains(t, got.err, "Admitted by policy")
+	image, err := c.Kubectl(t.Context(), nil, "get", "pod", "-n", "data101", "jupyter-alice", "-o", "jsonpath={.spec.containers[*].name}")
+	require.NoError(t, err)
+	assert.Equal(t, "notebook mongo postgres", image)
+	diffRunning(t, c)
 }
 
 // offeredByCluster is after hub and pod name came from the policies, when there is one server.

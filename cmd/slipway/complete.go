@@ -18,6 +18,7 @@ func complete(commands ...*cobra.Command) {
 		"launcher":  (*completer).launchers,
 		"user":      (*completer).users,
 		"server":    (*completer).serverNames,
+		"why":       (*completer).fields,
 	}
 	for _, cmd := range commands {
 		for name, offer := range offers {

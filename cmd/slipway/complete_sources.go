@@ -82,29 +82,52 @@ func (c *completer) policies() *policySet {
 	return set
 }
 
-// offered are the profiles that the line's user may choose from; of a line that doesn't say enough, everybody's.
-func (c *completer) offered() []policy.Offered {
-	set := c.policies()
-	if c.flag("user") == "" {
-		return set.compiled.AllProfiles()
-	}
-	s := &subject{identity: policy.Identity{Hub: c.flag("hub"), User: c.flag("user"), Groups: c.list("group")}}
+// request is for the line's server; nil where the line doesn't say enough, or no server comes of it.
+func (c *completer) request() *request {
+	s := &subject{identity: policy.Identity{
+		Hub: c.flag("hub"), User: c.flag("user"), Server: c.flag("server"), Groups: c.list("group"), Profile: c.flag("profile"),
+	}}
+	s.identity.Options, _ = keyValues("option", c.list("option"))
 	s.namespace.Name = c.namespace()
 	s.namespace.Labels, _ = keyValues("namespace-label", c.list("namespace-label"))
-	r, err := s.request(set)
-	switch {
-	case err != nil: // several hubs
-		return set.compiled.AllProfiles()
-	case c.flag("namespace") == "" && len(r.place()) > 0:
+	r, err := s.request(c.policies())
+	if err != nil || s.identity.User == "" || c.flag("namespace") == "" && len(r.place()) > 0 {
 		return nil
 	}
 	if len(c.list("filename")) == 0 {
-		if err := r.askCluster(c.ctx, true, false); err != nil {
+		if err := r.askCluster(c.ctx, true, true); err != nil {
 			return nil
 		}
 	}
-	offered, _ := set.compiled.Offered(r.input) // who is denied chooses nothing
+	return r
+}
+
+// offered are the profiles that the line's user may choose from; of a line that doesn't say enough, everybody's.
+func (c *completer) offered() []policy.Offered {
+	r := c.request()
+	if r == nil {
+		return c.policies().compiled.AllProfiles()
+	}
+	offered, _ := r.policies.Offered(r.input) // who is denied chooses nothing
 	return offered
+}
+
+// fields are those that policy sets of the line's server.
+func (c *completer) fields() []string {
+	r := c.request()
+	if r == nil {
+		return nil
+	}
+	r.input.Provenance = true
+	result, err := r.apply()
+	if err != nil {
+		return nil
+	}
+	fields := make([]string, len(result.Fields))
+	for i := range result.Fields {
+		fields[i] = result.Fields[i].Path
+	}
+	return fields
 }
 
 // chosen are the profiles that the line may mean: the one that it names, else those that are a default, else any.

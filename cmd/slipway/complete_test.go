@@ -43,6 +43,8 @@ func TestAShellOffersWhatPoliciesName(t *testing.T) {
 		gpu + "--profile gpu --option product=t":                                         {"product=t4\tTesla T4"},
 		gpu + "-n research --user bob --group gpu-users --profile gpu --option product=": {"product=t4\tTesla T4"},
 		"render -f testdata/own.yaml --user bob --group team-a --profile ":               nil,
+		"explain -f testdata/home.yaml -n home --user bob --why spec.volumes[":           {"spec.volumes[home].persistentVolumeClaim.claimName"},
+		"explain -f testdata/home.yaml --why spec.volumes[":                              nil,
 		"render -f - --hub ":                                                             nil, // nobody types policies while a shell completes
 		"render -f /nowhere --hub ":                                                      nil,
 		"render --hub ":                                                                  nil, // no cluster

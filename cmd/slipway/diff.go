@@ -43,7 +43,7 @@ Values of environment variables, arguments and hooks aren't printed. As markdown
 Exit codes: 0 no difference; 1 a difference; 2 wrong usage or invalid input; 3 could not be done.`,
 		Example: `  slipway diff -n data101                              # running pods and the policies of now
   slipway diff -A -f policies/                         # what would change for whom if these were applied
-  slipway diff --pods dump.yaml -f policies/ -o markdown
+  kubectl get pods,pvc,namespaces -A -o yaml | slipway diff --pods - -f policies/ -o markdown
   slipway diff --tests policies/ --against old/ -f policies/ -o markdown`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -63,7 +63,7 @@ Exit codes: 0 no difference; 1 a difference; 2 wrong usage or invalid input; 3 c
 	flags := cmd.Flags()
 	flags.StringArrayVarP((*[]string)(&f.files), "filename", "f", nil, "policies after: a `file`, a folder, or - for standard input; repeatable (default: those of the cluster)")
 	flags.StringArrayVar((*[]string)(&f.against), "against", nil, "policies before: a `file` or a folder; repeatable (default: the pods as they are)")
-	flags.StringArrayVar(&f.pods, "pods", nil, "`file` with pods instead of those of the cluster; repeatable")
+	flags.StringArrayVar(&f.pods, "pods", nil, "pods instead of those of the cluster: a `file`, a folder, or - for standard input; repeatable")
 	flags.StringArrayVar(&f.tests, "tests", nil, "`file` or folder of policy tests, whose servers are compared; repeatable")
 	flags.StringVarP(&f.namespace, "namespace", "n", "", "`namespace` of the servers (default: that of the kubeconfig's context; all of a file)")
 	flags.BoolVarP(&f.everywhere, "all-namespaces", "A", false, "servers of every namespace")
@@ -85,8 +85,9 @@ func (f *diffFlags) check() error {
 	if len(f.tests) > 0 && len(f.against) == 0 {
 		problems = append(problems, errors.New("--tests needs --against: a test's server doesn't run, so it is told what it was before"))
 	}
-	if slices.Contains(f.files, "-") && slices.Contains(f.against, "-") {
-		problems = append(problems, errors.New("--against - and -f - both read standard input: write one to a file"))
+	fromStdin := slices.DeleteFunc(slices.Concat(f.files, f.against, f.pods), func(name string) bool { return name != "-" })
+	if len(fromStdin) > 1 {
+		problems = append(problems, errors.New("standard input can be read once: name a file in the place of all but one -"))
 	}
 	if len(f.tests) > 0 && len(f.pods) > 0 {
 		problems = append(problems, errors.New("--tests and --pods both say which servers are compared: leave one out"))
@@ -99,7 +100,7 @@ func (f *diffFlags) check() error {
 
 // diff compares all servers, and writes what is different about whom.
 func diff(ctx context.Context, f *diffFlags, write func(io.Writer, *diffReport) error, io streams) error {
-	servers, err := f.servers(ctx)
+	servers, err := f.servers(ctx, io.in)
 	if err != nil {
 		return err
 	}

@@ -5,8 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"os"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -45,14 +44,14 @@ type surroundings struct {
 }
 
 // servers are those that the flags choose.
-func (f *diffFlags) servers(ctx context.Context) ([]diffServer, error) {
+func (f *diffFlags) servers(ctx context.Context, in io.Reader) ([]diffServer, error) {
 	if len(f.tests) > 0 {
 		return f.serversOfTests()
 	}
 	var found *surroundings
 	var err error
 	if len(f.pods) > 0 {
-		if found, err = surroundingsIn(f.pods); err != nil {
+		if found, err = surroundingsIn(f.pods, in); err != nil {
 			return nil, invalid(err)
 		}
 	} else if found, err = f.surroundingsOfCluster(ctx); err != nil {
@@ -82,8 +81,7 @@ func (f *diffFlags) choosesNamed(namespace, hub, user string) bool {
 // input is what the engine is asked about a pod.
 func (s *surroundings) input(pod *corev1.Pod) policy.Input {
 	in := runningInput(pod)
-	in.Namespace.Labels = map[string]string{corev1.LabelMetadataName: pod.Namespace}
-	maps.Copy(in.Namespace.Labels, s.namespaces[pod.Namespace])
+	in.Namespace.Labels = s.namespaces[pod.Namespace]
 	in.Claims = policy.ClaimList(s.claims[pod.Namespace])
 	if !s.hasClaims {
 		in.Claims = policy.ClaimList(usedClaims(pod))
@@ -158,16 +156,18 @@ func pages(ctx context.Context, c client.Client, list client.ObjectList, take fu
 }
 
 // surroundingsIn reads what kubectl get prints: pods, and namespaces and claims where they are there. All errors are in the one.
-func surroundingsIn(files []string) (*surroundings, error) {
+func surroundingsIn(files []string, in io.Reader) (*surroundings, error) {
 	s := &surroundings{namespaces: map[string]map[string]string{}, claims: map[string][]metav1.PartialObjectMetadata{}}
 	var problems []error
 	for _, name := range files {
-		data, err := os.ReadFile(name)
-		if err == nil {
-			err = s.read(data)
-		}
+		documents, err := documentsOf(name, in)
 		if err != nil {
-			problems = append(problems, fmt.Errorf("--pods %s: %w", name, err))
+			problems = append(problems, fmt.Errorf("--pods: %w", err))
+		}
+		for _, d := range documents {
+			if err := s.read(d.data); err != nil {
+				problems = append(problems, fmt.Errorf("--pods %s: %w", d.name, err))
+			}
 		}
 	}
 	return s, errors.Join(problems...)
@@ -191,21 +191,26 @@ func (s *surroundings) read(data []byte) error {
 		if !isList && len(object) > 0 {
 			items = []any{object}
 		}
+		kind, _ := object["kind"].(string)
 		for _, item := range items {
-			if err := s.take(item); err != nil {
+			if err := s.take(item, strings.TrimSuffix(kind, "List")); err != nil {
 				return err
 			}
 		}
 	}
 }
 
-func (s *surroundings) take(item any) error {
+// take takes one object. kind is what it is where it doesn't say so itself, as in a PodList.
+func (s *surroundings) take(item any, kind string) error {
 	object, ok := item.(map[string]any)
 	if !ok {
 		return errors.New("holds a list of what are no objects")
 	}
+	if own, says := object["kind"].(string); says {
+		kind = own
+	}
 	decode := func(into any) error { return runtime.DefaultUnstructuredConverter.FromUnstructured(object, into) }
-	switch object["kind"] {
+	switch kind {
 	case "Pod":
 		var pod corev1.Pod
 		if err := decode(&pod); err != nil {
@@ -219,9 +224,9 @@ func (s *surroundings) take(item any) error {
 	case "PersistentVolumeClaim", "Namespace":
 		var m metav1.PartialObjectMetadata
 		if err := decode(&m); err != nil {
-			return fmt.Errorf("holds a %s that can't be read: %w", object["kind"], err)
+			return fmt.Errorf("holds a %s that can't be read: %w", kind, err)
 		}
-		if m.Kind == "Namespace" {
+		if kind == "Namespace" {
 			s.namespaces[m.Name] = m.Labels
 			return nil
 		}
@@ -229,7 +234,7 @@ func (s *surroundings) take(item any) error {
 		s.hasClaims = true
 		return nil
 	}
-	return fmt.Errorf("holds a %q: only Pods, PersistentVolumeClaims and Namespaces belong here", object["kind"])
+	return fmt.Errorf("holds a %q: only Pods, PersistentVolumeClaims and Namespaces belong here", kind)
 }
 
 // serversOfTests are those that policy tests describe.

@@ -81,7 +81,7 @@ func TestDiffEndsWithTheExitCodeThatSaysWhy(t *testing.T) {
 		"--tests testdata/layers_test.yaml -f testdata/layers.yaml":                   {exitInvalid, "--tests needs --against"},
 		"--tests testdata/layers_test.yaml --against testdata/layers.yaml":            {exitInvalid, "--tests needs -f"},
 		"--tests testdata/layers_test.yaml --against a --pods b -f c":                 {exitInvalid, "leave one out"},
-		"--against - -f - --pods " + dump:                                             {exitInvalid, "both read standard input"},
+		"--against - -f - --pods " + dump:                                             {exitInvalid, "standard input can be read once"},
 		"-f testdata/layers.yaml --pods " + dump + " -o xml":                          {exitInvalid, "the formats are table, markdown and json"},
 		"-f testdata/layers.yaml --pods testdata/layers.yaml":                         {exitInvalid, `holds a "ClusterSpawnPolicy": only Pods`},
 		"-f testdata/none.yaml --pods " + dump:                                        {exitInvalid, "none.yaml"},
@@ -115,6 +115,18 @@ func TestPoliciesWithoutANamespaceAreForThatOfEachServer(t *testing.T) {
 	placeless := strings.Replace(string(data), "name: course, namespace: course", "name: course", 1)
 	got := slipway(t, placeless, "diff", "--pods", dump, "-f", "-")
 	assert.Equal(t, exitGood, got.code, got.err+got.out)
+}
+
+func TestPodsComeFromStandardInput(t *testing.T) {
+	data, err := os.ReadFile(dumpOf(t, "alice/small"))
+	require.NoError(t, err)
+	got := slipway(t, string(data), "diff", "--pods", "-", "-f", "testdata/layers.yaml")
+	assert.Equal(t, "1 server: 1 the same\n", got.out, got.err)
+	_, pod, _ := strings.Cut(string(data), "---\n")
+	list := courseNamespace + "---\n" + `{"kind":"PodList","apiVersion":"v1","items":[` + strings.Replace(pod, `"kind": "Pod",`, "", 1) + "]}"
+	require.NotEqual(t, pod, strings.Replace(pod, `"kind": "Pod",`, "", 1))
+	got = slipway(t, list, "diff", "--pods", "-", "-f", "testdata/layers.yaml")
+	assert.Equal(t, "1 server: 1 the same\n", got.out, got.err)
 }
 
 func TestAThousandServersAreComparedInSeconds(t *testing.T) {

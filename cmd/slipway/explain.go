@@ -53,7 +53,6 @@ the settings, and "denials" the code, policy, field and message of each reason. 
 	server.register(cmd)
 	input.register(cmd)
 	cmd.Flags().StringVar(&why, "why", "", "tell the whole chain of one `field`, or of what lies below it")
-	noFiles(cmd, "why")
 	formatFlag(cmd, &output, "table", "yaml", "json")
 	return cmd
 }
@@ -90,11 +89,13 @@ type explanation struct {
 	// Outcome is fitted, denied, or untouched where audited policies alone match.
 	Outcome  string             `json:"outcome"`
 	Policies []policy.PolicyRef `json:"policies,omitempty"`
-	Denials  []explainedDenial  `json:"denials,omitempty"`
-	Fields   []policy.Field     `json:"fields,omitempty"`
-	Settings []policy.Origin    `json:"settings,omitempty"`
-	Audit    *explainedAudit    `json:"audit,omitempty"`
-	Warnings []string           `json:"warnings,omitempty"`
+	// Unmatched are the others that could have been for it, and why they aren't.
+	Unmatched []policy.Unmatched `json:"unmatched,omitempty"`
+	Denials   []explainedDenial  `json:"denials,omitempty"`
+	Fields    []policy.Field     `json:"fields,omitempty"`
+	Settings  []policy.Origin    `json:"settings,omitempty"`
+	Audit     *explainedAudit    `json:"audit,omitempty"`
+	Warnings  []string           `json:"warnings,omitempty"`
 }
 
 type explainedDenial struct {
@@ -115,7 +116,7 @@ type explainedAudit struct {
 func explanationOf(r *request, result *policy.Result) *explanation {
 	e := &explanation{
 		Pod: r.input.Identity.Name, User: r.input.Identity.User, Namespace: r.input.Namespace.Name, Outcome: "fitted", Policies: result.Applied.Policies,
-		Denials: explainDenials(result.Denials), Fields: result.Fields, Settings: result.Provenance, Warnings: result.Warnings,
+		Unmatched: r.policies.Unmatched(r.input), Denials: explainDenials(result.Denials), Fields: result.Fields, Settings: result.Provenance, Warnings: result.Warnings,
 	}
 	switch {
 	case len(result.Denials) > 0:
@@ -173,6 +174,7 @@ func writeTables(w io.Writer, e *explanation) error {
 		"fitted": "fitted by " + names(e.Policies), "denied": "denied", "untouched": "left as it is: audited policies alone match",
 	}
 	fmt.Fprintf(&b, "%s\n", paint.Bold("pod "+named+" in namespace "+e.Namespace+": "+said[e.Outcome]))
+	unmatchedTable(&b, e.Unmatched)
 	denialTable(&b, "", e.Denials)
 	fieldTable(&b, e.Fields)
 	for _, text := range e.Warnings {
@@ -186,6 +188,15 @@ func writeTables(w io.Writer, e *explanation) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+func unmatchedTable(b *strings.Builder, unmatched []policy.Unmatched) {
+	rows := make([][]string, 0, len(unmatched))
+	for i := range unmatched {
+		u := &unmatched[i]
+		rows = append(rows, []string{u.Policy.String(), u.Path, u.Message})
+	}
+	table(b, []string{"NOT FOR THIS SERVER", "PATH", "WHY"}, rows)
 }
 
 func denialTable(b *strings.Builder, head string, denials []explainedDenial) {

@@ -40,6 +40,7 @@ func TestExplainedServersEqualTheirGoldenFiles(t *testing.T) {
 		"explain-why.txt":         {args: "-f testdata/layers.yaml -n course --namespace-label tier=research --user bob --group staff --profile big --why containers[notebook].image", code: exitGood},
 		"explain-why-many.txt":    {args: "-f testdata/layers.yaml -n course --namespace-label tier=research --user bob --group staff --profile big --why volumes[*].nfs", code: exitGood},
 		"explain-why-setting.txt": {args: "-f testdata/layers.yaml -n course --namespace-label tier=research --user bob --group staff --profile big --why slugScheme", code: exitGood},
+		"explain-unmatched.txt":   {args: "-f testdata/layers.yaml -n course --user bob --hub main", code: exitDenied},
 		"explain-alone.json":      {args: "-f - -n home --pod testdata/pod-of-hub.yaml --hub campus -o json", stdin: strings.Replace(audits, "spec:", "spec:\n  skeleton: Keep", 1), code: exitGood},
 	} {
 		t.Run(golden, func(t *testing.T) {

@@ -108,7 +108,7 @@ func fittedLines(pod *corev1.Pod) []string {
 			lines = append(lines, what+": "+value)
 		}
 	}
-	add("by policies", joinedRefs(policy.AppliedPolicies(pod)))
+	add("by policies", names(policy.AppliedPolicies(pod)))
 	for _, c := range pod.Spec.InitContainers {
 		add("init container "+c.Name, c.Image)
 	}
@@ -135,14 +135,6 @@ func fittedLines(pod *corev1.Pod) []string {
 		add("node selector "+key, pod.Spec.NodeSelector[key])
 	}
 	return lines
-}
-
-func joinedRefs(refs []policy.PolicyRef) string {
-	names := make([]string, 0, len(refs))
-	for _, r := range refs {
-		names = append(names, r.String())
-	}
-	return strings.Join(names, ", ")
 }
 
 func quantities(list corev1.ResourceList) string {

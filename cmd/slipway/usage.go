@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -13,7 +14,7 @@ import (
 	"github.com/slipway-hub/slipway/policy"
 )
 
-// explainUsage is for the help of all commands: flags are wrapped at the terminal's width.
+// explainUsage is for the help of all commands: text and flags are wrapped at the terminal's width.
 func explainUsage(root *cobra.Command) {
 	cobra.AddTemplateFunc("wrapped", func(flags *pflag.FlagSet) string { return flags.FlagUsagesWrapped(helpWidth()) })
 	template := root.UsageTemplate()
@@ -21,6 +22,30 @@ func explainUsage(root *cobra.Command) {
 		template = strings.ReplaceAll(template, flags+".FlagUsages", "wrapped "+flags)
 	}
 	root.SetUsageTemplate(template)
+	cobra.AddTemplateFunc("prose", func(text string) string { return wrapped(text, helpWidth()) })
+	root.SetHelpTemplate(strings.Replace(root.HelpTemplate(), "{{. | trim", "{{. | prose | trim", 1))
+}
+
+// wrapped fills the lines of each paragraph. What is indented, such as YAML, stays as it is.
+func wrapped(text string, width int) string {
+	var lines []string
+	filled := 0 // of the last line; 0: nothing goes on with it
+	for line := range strings.SplitSeq(text, "\n") {
+		if line == "" || strings.HasPrefix(line, " ") || strings.HasPrefix(line, "\t") {
+			lines, filled = append(lines, line), 0
+			continue
+		}
+		for word := range strings.FieldsSeq(line) {
+			length := utf8.RuneCountInString(word)
+			if filled == 0 || filled+1+length > width {
+				lines, filled = append(lines, word), length
+				continue
+			}
+			lines[len(lines)-1] += " " + word
+			filled += 1 + length
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 // helpWidth is as wide as the terminal, within what can be read; the same wherever there is none.

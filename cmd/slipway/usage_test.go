@@ -78,9 +78,15 @@ func TestWhatIsMisspeltIsSetRight(t *testing.T) {
 
 func TestHelpFitsAScreen(t *testing.T) {
 	eachCommand(newRoot(streams{}), func(cmd *cobra.Command) {
-		const widest = 140
+		const widest = 120
 		for line := range strings.Lines(slipway(t, "", append(strings.Fields(cmd.CommandPath())[1:], "--help")...).out) {
-			assert.LessOrEqual(t, len([]rune(line)), widest, "%s: %s", cmd.CommandPath(), line)
+			assert.LessOrEqual(t, len([]rune(strings.TrimRight(line, "\n"))), widest, "%s: %s", cmd.CommandPath(), line)
 		}
 	})
+}
+
+func TestHelpIsWrappedInParagraphs(t *testing.T) {
+	const text = "one two three four\nfive, sechs über sieben\n\n  kept: as it is, however long\n  too\nlast words\n"
+	const want = "one two three\nfour five,\nsechs über\nsieben\n\n  kept: as it is, however long\n  too\nlast words\n"
+	assert.Equal(t, want, wrapped(text, 13))
 }

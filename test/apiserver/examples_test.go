@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -55,6 +56,29 @@ func TestServersOfTheExamplesAreStoredAsTheirTestsSay(t *testing.T) {
 	}
 }
 
+// What stands beside policies for the cluster, such as quotas and shares, is applied too.
+func TestTheAPIServerTakesWhatExamplesWantOfTheCluster(t *testing.T) {
+	w := world.ForTest(t)
+	folders, err := filepath.Glob(exampleFolder + "/*/cluster")
+	require.NoError(t, err)
+	require.NotEmpty(t, folders)
+	for _, folder := range folders {
+		policies, err := filepath.Glob(filepath.Dir(folder) + "/*.yaml")
+		require.NoError(t, err)
+		for _, path := range policies {
+			text, err := os.ReadFile(path)
+			require.NoError(t, err)
+			decoded, err := policy.Decode(path, text)
+			require.NoError(t, err)
+			for i := range decoded.Namespaced {
+				makeNamespace(t, w, decoded.Namespaced[i].Namespace)
+			}
+		}
+		_, err = w.Cluster.Kubectl(t.Context(), nil, "apply", "--dry-run=server", "--validate=strict", "-f", folder)
+		assert.NoError(t, err)
+	}
+}
+
 const exampleFolder = "../../policy/examples"
 
 // makeNamespace makes one by the name that an example says, unless it is there.
@@ -95,10 +119,10 @@ func tryExample(t *testing.T, w *world.World, c *policy.Compiled, test *examples
 	result, err := c.Apply(in)
 	require.NoError(t, err)
 	id := in.Identity
-	id.Name = "jupyter-" + id.User
+	names, _ := c.Names(in) // where there are none, that is one of the denials
+	id.Name = cmp.Or(names.Pod, "jupyter-"+id.User)
 	account := "default"
 	if result.Pod != nil {
-		id.Name = result.Pod.Name
 		account = cmp.Or(result.Pod.Spec.ServiceAccountName, account)
 	} else if test.Sent != nil {
 		account = cmp.Or(test.Sent.Spec.ServiceAccountName, account)
@@ -148,6 +172,7 @@ func attempt(t *testing.T, w *world.World, client kubernetes.Interface, sent *co
 		return errors.New("it came through")
 	}
 	pod = examples.WithoutDefaultTolerations(pod)
+	pod.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Pod")) // the client takes it away
 	var all []string
 	for _, part := range []struct{ want, got any }{
 		{test.Expect.Pod, pod}, {test.Expect.Rendered, pod}, {rendered.Labels, pod.Labels}, {rendered.Spec, pod.Spec},

@@ -21,12 +21,14 @@ var update = flag.Bool("update", false, "write the outputs in the documentation 
 type copied struct {
 	folder string
 	env    []string
+	// looked are the commands that were looked at.
+	looked map[string]struct{}
 }
 
 // copyRepository makes the copy and builds the programs in it.
 func copyRepository(t *testing.T) *copied {
 	t.Helper()
-	c := &copied{folder: filepath.Join(t.TempDir(), "slipway")}
+	c := &copied{folder: filepath.Join(t.TempDir(), "slipway"), looked: map[string]struct{}{}}
 	for _, name := range files(t) {
 		from, to := filepath.Join(root, name), filepath.Join(c.folder, name)
 		about, err := os.Stat(from)
@@ -38,9 +40,9 @@ func copyRepository(t *testing.T) *copied {
 	}
 	c.env = append(os.Environ(), "PATH="+filepath.Join(c.folder, "bin")+":"+os.Getenv("PATH"), "LC_ALL=C.UTF-8", "KUBECONFIG=/nonexistent", "NO_COLOR=1")
 	// A reader has helm. Here it is the pinned one.
-	helm := fmt.Sprintf("#!/bin/sh\nexec go tool -modfile=%s helm \"$@\"\n", filepath.Join(c.folder, "tools/helm/go.mod"))
+	helm := fmt.Sprintf("#!/bin/sh\nexec go tool -modfile=%s helm \"$@\"\n", filepath.Join(c.folder, "tools", "helm", "go.mod"))
 	require.NoError(t, os.MkdirAll(filepath.Join(c.folder, "bin"), 0o750))
-	require.NoError(t, os.WriteFile(filepath.Join(c.folder, "bin/helm"), []byte(helm), 0o700)) //nolint:gosec // a program
+	require.NoError(t, os.WriteFile(filepath.Join(c.folder, "bin", "helm"), []byte(helm), 0o700))
 	out, err := c.run(t, "make --silent build")
 	require.NoError(t, err, out)
 	return c

@@ -8,7 +8,7 @@
 //     no notice of: see volatile in output_test.go.
 //   - A block ```console cluster is one whose commands need a cluster: KUBECONFIG names a real API server with the chart's admission
 //     policies and the real webhook, and the file hub.kubeconfig is that of the account jupyter/hub.
-//   - In a block ```sh nothing is run, but commands, flags, make targets, charts and values files have to be there.
+//   - In a block ```sh and in the text nothing is run, but commands, flags, make targets, charts and values files have to be there.
 //   - A relative link has to lead to a file, and its #fragment to a heading. Other links have to be https.
 //
 // go test ./test/docs -update writes the outputs anew. A block with … whose output is another one gets the whole of it.

@@ -26,6 +26,8 @@ type page struct {
 	source []byte
 	blocks []block
 	links  []link
+	// spans are commands in the text: `make test`.
+	spans []span
 	// anchors are what a link's #fragment may be.
 	anchors []string
 }
@@ -36,6 +38,12 @@ type block struct {
 	info string
 	// start and end are where its lines are in the page's source.
 	start, end int
+}
+
+// span is code in a line of text.
+type span struct {
+	code string
+	line int
 }
 
 // link is one to anything, pictures included.
@@ -104,6 +112,8 @@ func read(name string, source []byte) *page {
 			p.links = append(p.links, link{string(n.Destination), p.line(at)})
 		case *ast.AutoLink:
 			p.links = append(p.links, link{string(n.URL(source)), p.line(at)})
+		case *ast.CodeSpan:
+			p.spans = append(p.spans, span{plain(n, source), p.line(at)})
 		case *ast.RawHTML:
 			p.addAnchors(string(n.Segments.Value(source)))
 		case *ast.HTMLBlock:

@@ -12,20 +12,30 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// look checks that the commands in a page's sh blocks are there, with these flags, targets and files.
+// look checks that the commands in a page's sh blocks and in its text are there, with these flags, targets and files.
 func (c *copied) look(t *testing.T, p *page) {
 	t.Helper()
 	for _, b := range p.blocks {
-		if b.info != shellBlock {
+		if b.info == shellBlock {
+			for line := range strings.Lines(strings.ReplaceAll(p.text(b), "\\\n", " ")) {
+				c.lookAt(t, line, fmt.Sprintf("%s:%d", p.name, p.line(b.start)))
+			}
+		}
+	}
+	for _, s := range p.spans {
+		c.lookAt(t, s.code, fmt.Sprintf("%s:%d", p.name, s.line))
+	}
+}
+
+func (c *copied) lookAt(t *testing.T, line, where string) {
+	t.Helper()
+	for _, words := range commandsOf(line) {
+		if _, seen := c.looked[strings.Join(words, " ")]; seen {
 			continue
 		}
-		text := strings.ReplaceAll(p.text(b), "\\\n", " ")
-		for line := range strings.Lines(text) {
-			for _, words := range commandsOf(line) {
-				if problem := c.missing(t, words); problem != "" {
-					assert.Fail(t, problem, "%s:%d: %s", p.name, p.line(b.start), strings.Join(words, " "))
-				}
-			}
+		c.looked[strings.Join(words, " ")] = struct{}{}
+		if problem := c.missing(t, words); problem != "" {
+			assert.Fail(t, problem, "%s: %s", where, strings.Join(words, " "))
 		}
 	}
 }
@@ -35,6 +45,8 @@ var (
 	quoted    = regexp.MustCompile(`"[^"]*"|'[^']*'`)
 	separator = regexp.MustCompile(`\|\|?|&&|;`)
 	setting   = regexp.MustCompile(`^[A-Z_]+=`)
+	// placeholder stands for a word of the reader's.
+	placeholder = regexp.MustCompile(`^[A-Z]+$`)
 )
 
 // commandsOf are the words of each command in a line of shell: enough of the language for documentation.
@@ -64,8 +76,11 @@ func inOneWord(r rune) rune {
 // missing says what of a command isn't there. Programs that aren't ours are left alone.
 func (c *copied) missing(t *testing.T, words []string) string {
 	t.Helper()
-	switch filepath.Base(words[0]) {
-	case "slipway":
+	if len(words) == 1 || placeholder.MatchString(words[1]) {
+		return "" // a name, or any command
+	}
+	switch words[0] {
+	case "slipway", "bin/slipway":
 		return c.missingHelp(t, "slipway", words[1:])
 	case "helm":
 		if problem := c.missingHelp(t, "go tool -modfile=tools/helm/go.mod helm", words[1:]); problem != "" {
@@ -91,7 +106,8 @@ func (c *copied) missingHelp(t *testing.T, program string, words []string) strin
 			continue
 		}
 		help, _ = c.run(t, program+" "+path+" --help")
-		if usage := regexp.MustCompile(`(?m)^  \w+( [a-z0-9]+)*`).FindString(help); strings.HasSuffix(usage, strings.TrimSpace(path)) {
+		_, after, _ := strings.Cut(help, "\nUsage:\n")
+		if usage := regexp.MustCompile(`^  \w+( [a-z0-9]+)*`).FindString(after); strings.HasSuffix(usage, strings.TrimSpace(path)) {
 			found = usage
 		}
 	}

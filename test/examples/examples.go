@@ -289,24 +289,24 @@ func text(v any) string {
 	return string(data)
 }
 
-// DenialDifferences says where denials aren't those expected.
+// DenialDifferences says where denials aren't those expected: each of want has to fit one of got, and each of got one of want.
 func DenialDifferences(want []Denial, got []policy.Denial) []string {
 	var all []string
-	left := slices.Clone(got)
-	for _, w := range want {
-		i := slices.IndexFunc(left, func(d policy.Denial) bool {
-			return d.Code == w.Code && (w.Field == "" || w.Field == d.Field) && strings.Contains(d.Message, w.Message)
-		})
-		if i < 0 {
-			all = append(all, fmt.Sprintf("not denied by %s", text(w)))
-			continue
+	for i := range want {
+		if !slices.ContainsFunc(got, want[i].fits) {
+			all = append(all, fmt.Sprintf("not denied by %s", text(want[i])))
 		}
-		left = slices.Delete(left, i, i+1)
 	}
-	for _, d := range left {
-		all = append(all, fmt.Sprintf("denied: %s %s", d.Code, d))
+	for _, d := range got {
+		if !slices.ContainsFunc(want, func(w Denial) bool { return w.fits(d) }) {
+			all = append(all, fmt.Sprintf("denied: %s %s", d.Code, d))
+		}
 	}
 	return all
+}
+
+func (d *Denial) fits(have policy.Denial) bool {
+	return d.Code == have.Code && (d.Field == "" || d.Field == have.Field) && strings.Contains(have.Message, d.Message)
 }
 
 // WithoutDefaultTolerations is a pod without what the API server adds to each.

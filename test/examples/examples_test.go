@@ -1,6 +1,7 @@
 package examples
 
 import (
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/slipway-hub/slipway/policy"
+	"github.com/slipway-hub/slipway/policy/v1alpha1"
 )
 
 const folder = "../../policy/examples/hooks"
@@ -54,6 +56,23 @@ func try(t *testing.T, c *policy.Compiled, test *Case) {
 	for i, want := range test.Expect.Warnings {
 		assert.Contains(t, r.Warnings[i], want)
 	}
+}
+
+// What was looked at in Audit is what is enforced.
+func TestThePoliciesOfKeepDifferInTheirEnforcementAlone(t *testing.T) {
+	spec := func(step string) policy.Policies {
+		path := "../../policy/examples/keep/" + step + "/policy.yaml"
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		p, err := policy.Decode(path, text)
+		require.NoError(t, err)
+		return p
+	}
+	audited, enforced := spec("audit"), spec("enforce")
+	require.Len(t, audited.Cluster, 1)
+	assert.Equal(t, v1alpha1.Audit, audited.Cluster[0].Spec.Enforcement)
+	audited.Cluster[0].Spec.Enforcement = v1alpha1.Enforce
+	assert.Equal(t, enforced, audited)
 }
 
 func TestDifferences(t *testing.T) {

@@ -114,7 +114,7 @@ class Person:
         return self._await_server(picture)
 
     def run(self, code: str, server: str = "", picture: str = "") -> dict[str, Any]:
-        """Run a cell of a new notebook, and tell what it printed. Where the kernel is slow it may run more than once."""
+        """Run a cell of a new notebook, and tell what it printed. It may run twice, where the kernel is slow."""
         page = self.page
         page.goto(f"{self.url}/user/{self.name}/{server + '/' if server else ''}lab?reset")
         page.locator(".jp-LauncherCard[data-category=Notebook]").first.click()

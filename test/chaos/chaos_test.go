@@ -66,10 +66,12 @@ func TestNothingIsLostWhereProgramsAreKilled(t *testing.T) {
 		Webhooks: 2, Launchers: 2, Policy: fmt.Sprintf(settings, ports[0]),
 	})
 	users := names(*starts / rounds)
-	makeVolumes(t, f, len(users))
+	makeVolumes(t, f, 2*len(users)) // the volume of a home that was deleted is given to no other
 	answerForPods(t, f.Admin, fleet.Namespace, ports[0])
 	p := &people{Fleet: f, hub: startHub(t, f), stays: map[string]types.UID{}, said: map[string]int{}}
-	p.join(t, users)
+	for _, user := range users {
+		require.NoError(t, p.join(t.Context(), user))
+	}
 
 	began := time.Now()
 	k := startKilling(t, f, p.hub)
@@ -80,7 +82,7 @@ func TestNothingIsLostWhereProgramsAreKilled(t *testing.T) {
 	require.NoError(t, err)
 
 	p.verify(t, users)
-	p.leave(t, users)
+	p.leaveAll(t, users)
 }
 
 func names(n int) []string {
@@ -91,13 +93,25 @@ func names(n int) []string {
 	return all
 }
 
-// liveAll has everybody live; two of three want their last server to stay.
+// liveAll has everybody live; two of three want their last server to stay. The third is deleted, and every other one of those is
+// made again and starts once more.
 func (p *people) liveAll(ctx context.Context, users []string) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
 	for i, user := range users {
 		group.Go(func() error {
-			return p.live(ctx, user, rounds, i%3 != 0, rand.New(rand.NewPCG(*seed, uint64(i))))
+			r := rand.New(rand.NewPCG(*seed, uint64(i)))
+			leaves, comesBack := i%3 == 0, i%6 == 0
+			if err := p.live(ctx, user, rounds, !leaves, r); err != nil || !leaves {
+				return err
+			}
+			if err := p.leave(ctx, user); err != nil || !comesBack {
+				return err
+			}
+			if err := p.join(ctx, user); err != nil {
+				return err
+			}
+			return p.live(ctx, user, 1, true, r)
 		})
 	}
 	return group.Wait()

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"testing"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -190,14 +189,24 @@ func (p *people) lose(what string) {
 	p.lost = append(p.lost, what)
 }
 
-// join makes the users in the hub.
-func (p *people) join(t *testing.T, users []string) {
-	t.Helper()
-	for _, user := range users {
-		if err := p.hub.call(t.Context(), http.MethodPost, "/users/"+user, p.hub.token, nil); err != nil {
-			t.Fatal(err)
-		}
-	}
+// join makes a user in the hub.
+func (p *people) join(ctx context.Context, user string) error {
+	return p.have(ctx, "make user "+user, http.MethodPost, user, http.StatusConflict)
+}
+
+// leave deletes a user in the hub, whose home is to go with him.
+func (p *people) leave(ctx context.Context, user string) error {
+	return p.have(ctx, "delete user "+user, http.MethodDelete, user, http.StatusNotFound)
+}
+
+// have asks for a change of a user until the hub says that it is made. A hub that was killed before it could say so says next time,
+// by that status, that there is nothing to do.
+func (p *people) have(ctx context.Context, what, method, user string, nothingToDo int) error {
+	return await(ctx, what, func(ctx context.Context) (bool, error) {
+		err := p.note(p.hub.call(ctx, method, "/users/"+user, p.hub.token, nil))
+		var r *refused
+		return err == nil || errors.As(err, &r) && r.status == nothingToDo, err
+	})
 }
 
 // refusals are what the hub refused, one a line.

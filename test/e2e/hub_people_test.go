@@ -4,6 +4,8 @@ package e2e
 
 import (
 	"encoding/json"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -11,7 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// lookInside is a cell that prints what policy is to have made of the server.
+// lookInside is a cell that prints what policy is to have made of the server, and leaves nothing: it may run more than once.
 const lookInside = `import json, os
 from pathlib import Path
 
@@ -22,8 +24,7 @@ print(json.dumps({
     "memory": next(int(Path(limit).read_text()) for limit in limits if Path(limit).exists()),
     "motto": Path("/etc/course/motto").read_text().strip(),
     "notes": [file.read_text() for file in Path.home().glob("notes.txt")],
-}))
-Path.home().joinpath("notes.txt").write_text("kept")`
+}))`
 
 // inside is what the cell prints.
 type inside struct {
@@ -70,7 +71,7 @@ func (h *jupyterHub) aliceStarts(t *testing.T) {
 	require.Empty(t, started.Refused)
 	assert.Contains(t, started.URL, "/user/alice/lab")
 	t.Logf("alice saw: %q", started.Progress)
-	assert.Greater(t, len(started.Progress), 2)
+	assertProgress(t, started.Progress, "alice")
 
 	const mebi = 1 << 20
 	got := h.lookInside(t, "alice", "cell")
@@ -81,6 +82,28 @@ func (h *jupyterHub) aliceStarts(t *testing.T) {
 		Motto:  "read this",
 		Notes:  []string{},
 	}, got)
+	h.takeNote(t, "alice", h.pods(t)["alice"])
+}
+
+// assertProgress checks what a user was told while the server started: the hub's first and last word, and the launcher's between.
+func assertProgress(t *testing.T, told []string, user string) {
+	t.Helper()
+	require.GreaterOrEqual(t, len(told), 3)
+	last := len(told) - 1
+	assert.Equal(t, "Server requested", told[0])
+	assert.Equal(t, "Server ready at /user/"+user+"/", told[last])
+	between := strings.Join(told[1:last], "\n")
+	assert.Contains(t, between, "Policy admitted pod jupyter-"+user)
+	assert.Contains(t, between, "Successfully assigned")
+	assert.Contains(t, between, "Container started")
+}
+
+// takeNote leaves a file in a user's home. What it says is nobody else's, so that no other home can be taken for this one.
+func (h *jupyterHub) takeNote(t *testing.T, user, note string) {
+	t.Helper()
+	require.NotEmpty(t, note)
+	code := "from pathlib import Path; print(Path.home().joinpath('notes.txt').write_text('" + note + "'))"
+	assert.Equal(t, strconv.Itoa(len(note)), h.do(t, user, "run", step{"code": code}).Printed)
 }
 
 // lookInside runs the cell in a user's JupyterLab.
@@ -124,6 +147,7 @@ func (h *jupyterHub) hubRestarts(t *testing.T) {
 
 func (h *jupyterHub) aliceComesBack(t *testing.T) {
 	t.Helper()
+	first := h.pods(t)["alice"]
 	h.stopAndStart(t, "alice", step{"profile": "course"})
-	assert.Equal(t, []string{"kept"}, h.lookInside(t, "alice", "").Notes)
+	assert.Equal(t, []string{first}, h.lookInside(t, "alice", "").Notes)
 }

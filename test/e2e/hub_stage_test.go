@@ -181,33 +181,53 @@ func (h *jupyterHub) restart(t *testing.T) {
 	h.awaitHub(t)
 }
 
-// pods are the uids of the servers' pods, by their names.
+// pods are the uids of the servers' pods, by their users, who have one each.
 func (h *jupyterHub) pods(t *testing.T) map[string]string {
 	t.Helper()
-	pods, err := h.admin.CoreV1().Pods(h.namespace).List(t.Context(), metav1.ListOptions{LabelSelector: policy.LabelHub})
-	require.NoError(t, err)
 	uids := map[string]string{}
-	for _, pod := range pods.Items {
-		uids[pod.Name] = string(pod.UID)
+	for _, pod := range h.serverPods(t) {
+		user := pod.Annotations[policy.AnnotationUsername]
+		require.NotContains(t, uids, user, "%s has another pod beside %s", user, pod.Name)
+		uids[user] = string(pod.UID)
 	}
 	return uids
 }
 
-// stopAndStart has a user stop his server and start it again, which is another pod of the same name, and touches nobody else's.
+// homes are the claims that the servers' pods have as their home, by their users.
+func (h *jupyterHub) homes(t *testing.T) map[string]string {
+	t.Helper()
+	claims := map[string]string{}
+	for _, pod := range h.serverPods(t) {
+		for _, volume := range pod.Spec.Volumes {
+			if volume.Name == "home" {
+				claims[pod.Annotations[policy.AnnotationUsername]] = volume.PersistentVolumeClaim.ClaimName
+			}
+		}
+	}
+	return claims
+}
+
+func (h *jupyterHub) serverPods(t *testing.T) []corev1.Pod {
+	t.Helper()
+	pods, err := h.admin.CoreV1().Pods(h.namespace).List(t.Context(), metav1.ListOptions{LabelSelector: policy.LabelHub})
+	require.NoError(t, err)
+	return pods.Items
+}
+
+// stopAndStart has a user stop his server and start it again, which is another pod, and touches nobody else's.
 func (h *jupyterHub) stopAndStart(t *testing.T, user string, choice step) {
 	t.Helper()
-	pod := "jupyter-" + user
 	before := h.pods(t)
-	require.Contains(t, before, pod)
+	require.Contains(t, before, user)
 	h.do(t, user, "stop", nil)
 	stopped := maps.Clone(before)
-	delete(stopped, pod)
+	delete(stopped, user)
 	assert.Equal(t, stopped, h.pods(t))
 	require.Empty(t, h.do(t, user, "start", choice).Refused)
 	after := h.pods(t)
-	require.Contains(t, after, pod)
-	assert.NotEqual(t, before[pod], after[pod], "the pod's uid: it wasn't started again")
-	delete(after, pod)
+	require.Contains(t, after, user)
+	assert.NotEqual(t, before[user], after[user], "the pod's uid: it wasn't started again")
+	delete(after, user)
 	assert.Equal(t, stopped, after)
 }
 

@@ -15,7 +15,7 @@ func TestHubSwitchesOver(t *testing.T) {
 	s := onStage(t)
 	h := s.newHub(t, namespace)
 	h.runHub(t, kubeSpawner)
-	if !t.Run("three servers are started by KubeSpawner", h.kubeSpawnerStarts) {
+	if !t.Run("servers are started by KubeSpawner", h.kubeSpawnerStarts) {
 		return
 	}
 	s.installForHub(t, namespace)
@@ -32,8 +32,16 @@ func TestHubSwitchesOver(t *testing.T) {
 	}
 }
 
+// escaped is a user whose home has another name by policy than by KubeSpawner's older way of escaping: it has to be found.
+const escaped = "dave@example.org"
+
 // switched are the users of the hub that switches over.
-var switched = []string{"alice", "bob", "carol"}
+var switched = []string{"alice", "bob", "carol", escaped}
+
+// homesOfKubeSpawner are the claims that it made for them.
+var homesOfKubeSpawner = map[string]string{
+	"alice": "claim-alice", "bob": "claim-bob", "carol": "claim-carol", escaped: "claim-dave-40example-2eorg",
+}
 
 func (h *jupyterHub) kubeSpawnerStarts(t *testing.T) {
 	t.Helper()
@@ -45,6 +53,7 @@ func (h *jupyterHub) kubeSpawnerStarts(t *testing.T) {
 		code := "open('mine', 'w').write('" + user + "'); print('wrote', open('mine').read())"
 		assert.Equal(t, "wrote "+user, h.do(t, user, "run", step{"code": code}).Printed)
 	}
+	assert.Equal(t, homesOfKubeSpawner, h.homes(t))
 }
 
 func (h *jupyterHub) takeOver(t *testing.T) {
@@ -66,4 +75,5 @@ func (h *jupyterHub) comeBack(t *testing.T) {
 		h.stopAndStart(t, user, nil)
 		assert.Equal(t, user, h.do(t, user, "run", step{"code": "print(open('mine').read())"}).Printed)
 	}
+	assert.Equal(t, homesOfKubeSpawner, h.homes(t))
 }

@@ -4,7 +4,7 @@ package fleet
 
 import (
 	"context"
-	"errors"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/kubernetes"
@@ -22,6 +23,7 @@ import (
 	"github.com/slipway-hub/slipway/certs"
 	"github.com/slipway-hub/slipway/launcher"
 	"github.com/slipway-hub/slipway/policy"
+	"github.com/slipway-hub/slipway/policy/v1alpha1"
 	"github.com/slipway-hub/slipway/test/cluster/kube"
 	"github.com/slipway-hub/slipway/test/world"
 )
@@ -172,7 +174,7 @@ func (f *Fleet) Begin(t *testing.T, u *Unit) {
 	require.NoError(t, u.AwaitReady(t.Context()))
 }
 
-// putPolicy makes the policy, and waits until it fits pods.
+// putPolicy makes the policy, and waits until every webhook fits pods by it.
 func (f *Fleet) putPolicy(t *testing.T, spec string) {
 	t.Helper()
 	object := &unstructured.Unstructured{}
@@ -184,15 +186,34 @@ func (f *Fleet) putPolicy(t *testing.T, spec string) {
 		_, err := f.Policies("ClusterSpawnPolicy", "").Create(t.Context(), object, metav1.CreateOptions{})
 		return err
 	}))
+	// The API server keeps a connection, so that pods, however many, would ask one of the webhooks alone. They report themselves.
+	require.NoError(t, world.Eventually(t.Context(), func() error { return f.enforced(t.Context(), object.GetName()) }))
 	pod := launcher.Skeleton(policy.Identity{Name: "jupyter-probe", Hub: Hub, User: "probe"}, Namespace)
 	require.NoError(t, world.Eventually(t.Context(), func() error {
-		var errs []error
-		for range 2 * len(f.Webhooks) { // each has to know the policy
-			_, err := f.Launch.CoreV1().Pods(Namespace).Create(t.Context(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
-			errs = append(errs, err)
-		}
-		return errors.Join(errs...)
+		_, err := f.Launch.CoreV1().Pods(Namespace).Create(t.Context(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		return err
 	}))
+}
+
+// enforced fails until no webhook answers by an older generation of a policy.
+func (f *Fleet) enforced(ctx context.Context, name string) error {
+	object, err := f.Policies("ClusterSpawnPolicy", "").Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	data, err := json.Marshal(object)
+	if err != nil {
+		return err
+	}
+	var p v1alpha1.ClusterSpawnPolicy
+	if err := json.Unmarshal(data, &p); err != nil {
+		return fmt.Errorf("read ClusterSpawnPolicy %s: %w", name, err)
+	}
+	c := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionEnforced)
+	if c == nil || c.Status != metav1.ConditionTrue || c.ObservedGeneration != p.Generation {
+		return fmt.Errorf("ClusterSpawnPolicy %s, generation %d, isn't enforced: %+v", name, p.Generation, c)
+	}
+	return nil
 }
 
 func ready(port int) string { return "http://" + loopback(port) + "/readyz" }

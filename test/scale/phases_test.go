@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/slipway-hub/slipway/test/fleet"
 )
@@ -62,12 +63,7 @@ func (m *measurement) change(t *testing.T) {
 	// The pod that changed last isn't ready any more; the launcher has followed when it says so.
 	last := all[len(all)-1]
 	require.NoError(t, m.unready(t.Context(), &last))
-	for state := "Running"; state == "Running"; {
-		s, err := m.hub.Get(t.Context(), last.User)
-		require.NoError(t, err)
-		require.NotNil(t, s)
-		state = s.State
-	}
+	m.awaitUnready(t, last.User)
 	after, err := m.launcher.Usage()
 	require.NoError(t, err)
 	m.add("changing the status of every pod", took.Seconds(), "s")
@@ -88,6 +84,19 @@ func (m *measurement) unready(ctx context.Context, s *fleet.Server) error {
 	return m.patch(ctx, s, corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{
 		Name: "notebook", Image: "x", ImageID: "x", Ready: false, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}},
 	}}})
+}
+
+// awaitUnready waits until the launcher says that a server doesn't run. It asks seldom enough that its answers cost next to nothing.
+func (m *measurement) awaitUnready(t *testing.T, user string) {
+	t.Helper()
+	const every = 10 * time.Millisecond
+	ctx, cancel := context.WithDeadline(t.Context(), m.deadline(t))
+	defer cancel()
+	err := wait.PollUntilContextCancel(ctx, every, true, func(ctx context.Context) (bool, error) {
+		s, err := m.hub.Get(ctx, user)
+		return err == nil && s != nil && s.State != "Running", err
+	})
+	require.NoError(t, err, "the launcher hasn't followed the change of the server of %s", user)
 }
 
 func (m *measurement) patch(ctx context.Context, s *fleet.Server, status corev1.PodStatus) error {

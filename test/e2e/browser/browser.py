@@ -87,6 +87,7 @@ class Person:
 
     def start(self, server: str = "", picture: str = "", **choices: Any) -> dict[str, Any]:
         """Start a server: with what the form offers (profile, options), or at once where there is no form."""
+        self.progress.clear()  # where there is no form, opening it starts the server
         self._open_form(server)
         if self.page.locator("#spawn_form").count():
             self._fill(**choices)
@@ -95,6 +96,7 @@ class Person:
 
     def forge(self, fields: dict[str, str], server: str = "", picture: str = "") -> dict[str, Any]:
         """Send the form with values that it didn't offer."""
+        self.progress.clear()
         self._open_form(server)
         self.page.evaluate(
             """(fields) => {
@@ -112,7 +114,7 @@ class Person:
         return self._await_server(picture)
 
     def run(self, code: str, server: str = "", picture: str = "") -> dict[str, Any]:
-        """Run a cell of a new notebook, and tell what it printed."""
+        """Run a cell of a new notebook, and tell what it printed. It may run twice, where the kernel is slow."""
         page = self.page
         page.goto(f"{self.url}/user/{self.name}/{server + '/' if server else ''}lab?reset")
         page.locator(".jp-LauncherCard[data-category=Notebook]").first.click()
@@ -158,7 +160,6 @@ class Person:
 
     def _await_server(self, picture: str) -> dict[str, Any]:
         """Wait for JupyterLab, or for the hub's word why there is none."""
-        self.progress.clear()
         if picture:
             told = f"#progress-log > :nth-child(3), {REFUSED}, {LAB}"
             self.page.wait_for_selector(told, state="attached", timeout=A_START)

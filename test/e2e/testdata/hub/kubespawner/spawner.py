@@ -2,6 +2,8 @@
 c = get_config()  # noqa: F821
 
 c.JupyterHub.spawner_class = "kubespawner.KubeSpawner"
+# As a hub has it that began with KubeSpawner 6 or older: its homes have names that today's scheme gives nobody.
+c.KubeSpawner.slug_scheme = "escape"
 c.KubeSpawner.image = "slipway.test/singleuser:e2e"
 c.KubeSpawner.uid = 1000
 c.KubeSpawner.fs_gid = 100

@@ -141,13 +141,10 @@ func (l *Launcher) keptForOthers(ctx context.Context, key Key, c *corev1.Persist
 	if denials = append(denials, more...); len(denials) > 0 {
 		return "policy doesn't say which claims the user's servers have: " + denials[0].String(), nil
 	}
-	kind := c.Labels[policy.LabelClaim]
-	name, has := own[kind]
-	if !has || name != c.Name {
-		// By a template of before it may have been the home of all.
+	switch {
+	case own[c.Labels[policy.LabelClaim]] != c.Name: // by a template of before it may have been the home of all
 		return "policy of today gives this server another one", nil
-	}
-	if others[kind] == name || slices.Contains(slices.Collect(maps.Values(others)), c.Name) {
+	case slices.Contains(slices.Collect(maps.Values(others)), c.Name):
 		return "other servers of the user have it too", nil
 	}
 	return "", nil

@@ -58,27 +58,31 @@ func TestANamedServerTakesAlongNoClaimThatOthersHaveToo(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				client := fake.NewClientset()
-				for claim, key := range c.claims {
-					require.NoError(t, client.Tracker().Add(claimOfLab(claim, key)))
-				}
-				l := onFakes(t, client, func(config *launcher.Config) { changePolicy(t, config, c.spec) })
-				synctest.Wait()
-				of := launcher.Key{Hub: "main", User: "alice", Name: "lab"}
-				asked, err := l.DeleteClaims(t.Context(), of, false)
-				require.NoError(t, err)
-				var names []string
-				for _, a := range asked {
-					names = append(names, a.Name)
-				}
-				assert.Equal(t, c.asked, names)
-				asked, err = l.DeleteClaims(t.Context(), of, true)
-				require.NoError(t, err)
-				assert.Len(t, asked, len(c.claims), "they all go with the user")
-			})
+			synctest.Test(t, func(t *testing.T) { deleteClaimsOfLab(t, c.spec, c.claims, c.asked) })
 		})
 	}
+}
+
+// deleteClaimsOfLab deletes alice's server lab, which takes the wanted claims along, and then her.
+func deleteClaimsOfLab(t *testing.T, spec map[string]any, claims map[string]string, wanted []string) {
+	t.Helper()
+	client := fake.NewClientset()
+	for claim, key := range claims {
+		require.NoError(t, client.Tracker().Add(claimOfLab(claim, key)))
+	}
+	l := onFakes(t, client, func(config *launcher.Config) { changePolicy(t, config, spec) })
+	synctest.Wait()
+	of := launcher.Key{Hub: "main", User: "alice", Name: "lab"}
+	asked, err := l.DeleteClaims(t.Context(), of, false)
+	require.NoError(t, err)
+	var names []string
+	for _, a := range asked {
+		names = append(names, a.Name)
+	}
+	assert.Equal(t, wanted, names)
+	asked, err = l.DeleteClaims(t.Context(), of, true)
+	require.NoError(t, err)
+	assert.Len(t, asked, len(claims), "they all go with the user")
 }
 
 // claimOfLab was made for alice's server lab; key is "" for its home.

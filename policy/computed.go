@@ -380,7 +380,7 @@ func newEvaluation(in *Input, groups []string) *evaluation {
 	id := &in.Identity
 	return &evaluation{variables: expression.Variables{
 		User: id.User, UserSlug: SafeSlug(id.User), UserID: id.UserID, UserAnnotations: id.UserAnnotations, Server: id.Server, Hub: id.Hub, Groups: groups,
-		Namespace: in.Namespace.Name, NamespaceLabels: in.Namespace.labelled(),
+		Namespace: in.Namespace.Name, NamespaceLabels: in.Namespace.Labels,
 	}}
 }
 

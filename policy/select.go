@@ -3,8 +3,6 @@ package policy
 import (
 	"slices"
 	"strings"
-
-	"k8s.io/apimachinery/pkg/labels"
 )
 
 // selected are the policies that are for a server.
@@ -20,6 +18,7 @@ type selected struct {
 }
 
 func (c *Compiled) selectPolicies(in *Input) selected {
+	in.Namespace.Labels = in.Namespace.labelled() // once, and not for each policy
 	var candidates []*compiledPolicy
 	for _, p := range c.policies {
 		if c.concerns(p, in) {
@@ -61,17 +60,11 @@ func (c *Compiled) concerns(p *compiledPolicy, in *Input) bool { return c.elsewh
 
 // elsewhere is the field by which a policy isn't for a server, of all of its selection but groups and conditions; "" for none.
 func (c *Compiled) elsewhere(p *compiledPolicy, in *Input) string {
-	switch {
-	case !p.cluster:
-		if p.ref.Namespace != in.Namespace.Name {
-			return fieldNamespace
-		}
-	case p.selector == nil:
-		if slices.Contains(c.exempt, in.Namespace.Name) {
+	if !c.reaches(p, in.Namespace) {
+		if p.cluster {
 			return "spec.namespaceSelector"
 		}
-	case !p.selector.Matches(labels.Set(in.Namespace.labelled())):
-		return "spec.namespaceSelector"
+		return fieldNamespace
 	}
 	if len(p.spec.Hubs) > 0 && !slices.Contains(p.spec.Hubs, in.Identity.Hub) {
 		return "spec.hubs"

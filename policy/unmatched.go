@@ -21,7 +21,8 @@ func (c *Compiled) Unmatched(in Input) []Unmatched {
 	if c.whole != nil {
 		c = c.whole
 	}
-	s := c.selectPolicies(&in)
+	asked := in // what is said of the namespace is what was given
+	s := c.selectPolicies(&asked)
 	var all []Unmatched
 	for _, p := range c.policies {
 		if slices.Contains(s.policies, p) || !p.cluster && p.ref.Namespace != in.Namespace.Name {

@@ -29,6 +29,12 @@ func aLauncher(t *testing.T, w *world.World, namespace string, changes ...func(*
 	for _, change := range changes {
 		change(&config)
 	}
+	return runningLauncher(t, config)
+}
+
+// runningLauncher is one that is ready, and ends with the test.
+func runningLauncher(t *testing.T, config launcher.Config) *launcher.Launcher {
+	t.Helper()
 	l, err := launcher.New(config)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())

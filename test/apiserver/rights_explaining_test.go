@@ -99,17 +99,7 @@ func lacking(t *testing.T, w *world.World, namespace string, rights ...string) (
 	config, err := w.Account(t.Context(), namespace, "launcher", left.Everywhere)
 	require.NoError(t, err)
 	refused = refusalOf(config, first)
-	l, err = launcher.New(launcher.Config{Rest: config, Namespaces: []string{namespace}, Hubs: []string{"main"}, PodLogs: true})
-	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- l.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		assert.NoError(t, <-ended)
-	})
-	require.NoError(t, world.Eventually(t.Context(), l.Ready))
-	return l, refused
+	return runningLauncher(t, launcher.Config{Rest: config, Namespaces: []string{namespace}, Hubs: []string{"main"}, PodLogs: true}), refused
 }
 
 func (e *explaining) showsClaims(t *testing.T) {

@@ -9,9 +9,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -53,10 +53,22 @@ func TestTheLauncherIsReadyWithItsRightsAlone(t *testing.T) {
 	l.stop(t)
 }
 
+// Each answer that it isn't ready is a line of its log, and whoever asks may ask for long.
+func TestALauncherThatIsNotReadyAnswersForLong(t *testing.T) {
+	w := world.ForTest(t)
+	ns := w.Namespace(t)
+	l := startLauncher(t, accountFile(t, w, ns, "launcher"), "--namespace", ns, "--socket", filepath.Join(t.TempDir(), "s"), "--hub", "main")
+	l.await(t, http.StatusInternalServerError)
+	for range 1_000 {
+		require.Equal(t, http.StatusInternalServerError, statusAt(t, l.health, "readyz"))
+	}
+	l.stop(t)
+}
+
 // launcherProgram is a running slipway-launcher.
 type launcherProgram struct {
 	cmd             *exec.Cmd
-	log             *bufio.Reader
+	log             *programLog
 	health, metrics int
 }
 
@@ -75,7 +87,7 @@ func startLauncher(t *testing.T, kubeconfig string, args ...string) *launcherPro
 	stderr, err := p.cmd.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, p.cmd.Start())
-	p.log = bufio.NewReader(stderr)
+	p.log = readLog(stderr)
 	return p
 }
 
@@ -83,7 +95,7 @@ func startLauncher(t *testing.T, kubeconfig string, args ...string) *launcherPro
 func (p *launcherProgram) await(t *testing.T, status int) {
 	t.Helper()
 	require.NoError(t, world.Eventually(t.Context(), func() error {
-		answer, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/readyz", p.health))
+		answer, err := bounded.Get(fmt.Sprintf("http://127.0.0.1:%d/readyz", p.health))
 		if err != nil {
 			return err // it doesn't listen yet
 		}
@@ -98,10 +110,9 @@ func (p *launcherProgram) await(t *testing.T, status int) {
 func (p *launcherProgram) stop(t *testing.T) string {
 	t.Helper()
 	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
-	rest, err := io.ReadAll(p.log)
-	require.NoError(t, err)
+	rest := p.log.rest()
 	assert.NoError(t, p.cmd.Wait(), "a clean end is exit code 0\n%s", rest)
-	return string(rest)
+	return rest
 }
 
 // accountFile makes a service account without rights, and a kubeconfig with its token.
@@ -119,35 +130,73 @@ func accountFile(t *testing.T, w *world.World, namespace, name string) string {
 	return path
 }
 
-// awaitLine gives the next line of a log that has this in it.
-func awaitLine(t *testing.T, log *bufio.Reader, part string) string {
-	t.Helper()
-	found := make(chan string, 1)
+// programLog has the lines of a program's log. They are read as they come, whether or not a test waits for one: a program whose log nobody
+// reads stops at the line that the pipe has no room for.
+type programLog struct {
+	// ended is closed when the log has.
+	ended chan struct{}
+
+	mu    sync.Mutex
+	lines []string
+}
+
+func readLog(from io.Reader) *programLog {
+	l := &programLog{ended: make(chan struct{})}
 	go func() {
-		defer close(found)
-		for {
-			line, err := log.ReadString('\n')
-			if strings.Contains(line, part) {
-				found <- line
-			}
-			if err != nil || strings.Contains(line, part) {
+		defer close(l.ended)
+		for r := bufio.NewReader(from); ; {
+			line, err := r.ReadString('\n')
+			l.mu.Lock()
+			l.lines = append(l.lines, line)
+			l.mu.Unlock()
+			if err != nil {
 				return
 			}
 		}
 	}()
-	select {
-	case line := <-found:
-		require.NotEmpty(t, line, "the log ended before it said %q", part)
-		return line
-	case <-time.After(world.Soon):
-		require.NoError(t, errors.New("the log doesn't say "+part))
+	return l
+}
+
+// next takes the lines up to the first that has this in it, and gives that one; "" where there is none yet, and then none is taken.
+func (l *programLog) next(part string) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, line := range l.lines {
+		if strings.Contains(line, part) {
+			l.lines = l.lines[i+1:]
+			return line
+		}
 	}
 	return ""
 }
 
+// rest are the lines that weren't taken, once the program has ended.
+func (l *programLog) rest() string {
+	<-l.ended
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Join(l.lines, "")
+}
+
+// awaitLine gives the next line of a log that has this in it.
+func awaitLine(t *testing.T, log *programLog, part string) string {
+	t.Helper()
+	var line string
+	require.NoError(t, world.Eventually(t.Context(), func() error {
+		if line = log.next(part); line == "" {
+			return errors.New("the log doesn't say " + part)
+		}
+		return nil
+	}))
+	return line
+}
+
+// bounded has a program that hangs fail its own test.
+var bounded = &http.Client{Timeout: world.Soon}
+
 func statusAt(t *testing.T, port int, path string) int {
 	t.Helper()
-	answer, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/%s", port, path))
+	answer, err := bounded.Get(fmt.Sprintf("http://127.0.0.1:%d/%s", port, path))
 	require.NoError(t, err)
 	require.NoError(t, answer.Body.Close())
 	return answer.StatusCode

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -59,13 +58,7 @@ func TestDiffsEqualTheirGoldenFiles(t *testing.T) {
 			require.Equal(t, c.code, got.code, got.err)
 			assert.Empty(t, got.err, "the report has said it all")
 			assert.NotContains(t, got.out, "chemistry", "what a variable holds is nobody's affair")
-			path := filepath.Join("testdata", golden)
-			if *update {
-				require.NoError(t, os.WriteFile(path, []byte(got.out), 0o600))
-			}
-			want, err := os.ReadFile(path)
-			require.NoError(t, err)
-			assert.Empty(t, cmp.Diff(string(want), got.out), "-update rewrites it")
+			assertGolden(t, golden, got.out)
 		})
 	}
 }

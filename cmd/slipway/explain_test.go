@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -48,13 +47,7 @@ func TestExplainedServersEqualTheirGoldenFiles(t *testing.T) {
 			require.Equal(t, c.code, got.code, got.err)
 			assert.Empty(t, got.err, "the explanation has said it all")
 			assert.NotContains(t, got.out, "hunter2")
-			path := filepath.Join("testdata", golden)
-			if *update {
-				require.NoError(t, os.WriteFile(path, []byte(got.out), 0o600))
-			}
-			want, err := os.ReadFile(path)
-			require.NoError(t, err)
-			assert.Empty(t, cmp.Diff(string(want), got.out), "-update rewrites it")
+			assertGolden(t, golden, got.out)
 		})
 	}
 }

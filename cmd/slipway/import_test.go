@@ -16,9 +16,10 @@ import (
 
 const toImport = "testdata/import"
 
+// assertGolden compares with a file of testdata.
 func assertGolden(t *testing.T, name, got string) {
 	t.Helper()
-	path := filepath.Join(toImport, name)
+	path := filepath.Join("testdata", name)
 	if *update {
 		require.NoError(t, os.WriteFile(path, []byte(got), 0o600))
 	}
@@ -36,8 +37,8 @@ func TestImportedPoliciesEqualTheirGoldenFiles(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			got := slipway(t, "", append([]string{"import", "z2jh"}, args...)...)
 			require.Equal(t, exitGood, got.code, got.err)
-			assertGolden(t, name+".policy.yaml", got.out)
-			assertGolden(t, name+".findings.txt", got.err)
+			assertGolden(t, "import/"+name+".policy.yaml", got.out)
+			assertGolden(t, "import/"+name+".findings.txt", got.err)
 
 			policies, err := policy.Decode(name, []byte(got.out))
 			require.NoError(t, err)
@@ -134,10 +135,10 @@ func TestAConfigurationIsLoadedByPython(t *testing.T) {
 	python := hubPython(t)
 	got := slipway(t, "", "import", "kubespawner", "-f", toImport+"/jupyterhub_config.py", "--python", python)
 	require.Equal(t, exitGood, got.code, got.err)
-	assertGolden(t, "jupyterhub_config.policy.yaml", got.out)
+	assertGolden(t, "import/jupyterhub_config.policy.yaml", got.out)
 	folder, err := filepath.Abs(toImport)
 	require.NoError(t, err)
-	assertGolden(t, "jupyterhub_config.findings.txt", strings.ReplaceAll(got.err, folder+"/", ""))
+	assertGolden(t, "import/jupyterhub_config.findings.txt", strings.ReplaceAll(got.err, folder+"/", ""))
 
 	got = slipway(t, "", "import", "kubespawner", "-f", toImport+"/jupyterhub_config.py", "--python", python, "--strict")
 	assert.Equal(t, exitDenied, got.code)

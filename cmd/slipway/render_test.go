@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/yaml"
@@ -60,15 +59,7 @@ func TestRenderedServersEqualTheirGoldenFiles(t *testing.T) {
 			for line := range strings.Lines(got.err) {
 				assert.Contains(t, line, "warning: ")
 			}
-			path := filepath.Join("testdata", golden)
-			if *update {
-				require.NoError(t, os.WriteFile(path, []byte(got.out), 0o600))
-			}
-			want, err := os.ReadFile(path)
-			require.NoError(t, err)
-			if diff := cmp.Diff(string(want), got.out); diff != "" {
-				t.Errorf("differs from %s (-want +got); -update rewrites it:\n%s", path, diff)
-			}
+			assertGolden(t, golden, got.out)
 		})
 	}
 }
@@ -150,13 +141,7 @@ func TestWarningsStayOutOfTheMachineOutput(t *testing.T) {
 func TestRenderStartsFromThePodOfAHubThatKeepsIts(t *testing.T) {
 	got := slipway(t, "", strings.Fields("render -f testdata/keep.yaml --pod testdata/pod-of-hub.yaml")...)
 	require.Equal(t, exitGood, got.code, got.err)
-	golden := filepath.Join("testdata", "kept-alice.yaml")
-	if *update {
-		require.NoError(t, os.WriteFile(golden, []byte(got.out), 0o600))
-	}
-	want, err := os.ReadFile(golden)
-	require.NoError(t, err)
-	assert.Empty(t, cmp.Diff(string(want), got.out), "-update rewrites it")
+	assertGolden(t, "kept-alice.yaml", got.out)
 	assert.Equal(t, "warning: dropped from the pod: metadata.labels[team], spec.containers[notebook].env[LD_PRELOAD]\n", got.err)
 	assert.NotContains(t, got.out+got.err, "s3cr3t")
 }

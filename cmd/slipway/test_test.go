@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -49,16 +48,7 @@ func TestReportsEqualTheirGoldenFiles(t *testing.T) {
 				assert.Contains(t, got.err, "FAIL testdata/tests/kinds_test.yaml: a whole pod\n    metadata.annotations[hub.jupyter.org/username]\n      want  alice\n      got   bob\n")
 				assert.Contains(t, got.err, "1 passed, 9 failed in ")
 			}
-			path := filepath.Join("testdata", "tests", golden)
-			text := untimed(got.out)
-			if *update {
-				require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
-			}
-			want, err := os.ReadFile(path)
-			require.NoError(t, err)
-			if diff := cmp.Diff(string(want), text); diff != "" {
-				t.Errorf("differs from %s (-want +got); -update rewrites it:\n%s", path, diff)
-			}
+			assertGolden(t, filepath.Join("tests", golden), untimed(got.out))
 		})
 	}
 }
